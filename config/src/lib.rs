@@ -1,0 +1,16 @@
+//! From text to meaning: the YAML file that names services, read, checked and resolved.
+//!
+//! This crate does no async work and opens no sockets; the only I/O is reading its own files.
+//! Start-up, `stitch check` and reload all go through [`load`], so they cannot disagree. Every
+//! problem is collected with its place; nobody has to fix one mistake to hear of the next.
+
+pub mod data;
+pub mod model;
+pub mod pattern;
+pub mod place;
+pub mod problem;
+
+pub use data::Data;
+pub use model::Config;
+pub use place::{Place, Sources};
+pub use problem::{Level, Problem, Report};

@@ -1,0 +1,77 @@
+//! Where in which file a value stands, so that every later message can name it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A position in one of the files that were read.
+///
+/// Cheap to copy; [`Sources`] turns it back into a path and a line of text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Index into [`Sources`]; files are numbered in the order in which they were read.
+    pub file: u16,
+    /// Line, from 1. Zero means that the position is not known.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// How many characters the value spans on its first line (for the underline); at least 1.
+    pub width: u32,
+}
+
+/// The files that were read, kept for messages.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<(PathBuf, Arc<str>)>,
+}
+
+impl Sources {
+    /// Adds a file and returns its index.
+    pub fn add(&mut self, path: PathBuf, text: impl Into<Arc<str>>) -> u16 {
+        self.files.push((path, text.into()));
+        u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// The path of a file as it was given on the command line or in `include`.
+    pub fn path(&self, place: Place) -> Option<&Path> {
+        self.files.get(usize::from(place.file)).map(|(path, _)| path.as_path())
+    }
+
+    /// The line of text at a place, without its line end.
+    pub fn line(&self, place: Place) -> Option<&str> {
+        let (_, text) = self.files.get(usize::from(place.file))?;
+        text.lines().nth(usize::try_from(place.line.checked_sub(1)?).ok()?)
+    }
+
+    /// The text of the whole file that holds a place.
+    pub fn text(&self, place: Place) -> Option<&Arc<str>> {
+        self.files.get(usize::from(place.file)).map(|(_, text)| text)
+    }
+
+    /// Every path that was read, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// `file:line:column`, as editors and terminals make it clickable.
+    pub fn locate(&self, place: Place) -> impl fmt::Display + '_ {
+        Located { sources: self, place }
+    }
+}
+
+struct Located<'a> {
+    sources: &'a Sources,
+    place: Place,
+}
+
+impl fmt::Display for Located<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sources.path(self.place) {
+            Some(path) if self.place.line > 0 => {
+                write!(f, "{}:{}:{}", path.display(), self.place.line, self.place.column)
+            }
+            Some(path) => write!(f, "{}", path.display()),
+            None => write!(f, "<config>"),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Everything that is wrong with a configuration, told at once.
+
+use crate::place::{Place, Sources};
+use std::fmt::Write as _;
+
+/// How bad a [`Problem`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The file cannot be used.
+    Error,
+    /// The file works, but probably not as meant.
+    Warning,
+}
+
+/// One thing that is wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Error or warning.
+    pub level: Level,
+    /// Where it stands.
+    pub place: Place,
+    /// The key path, such as `services.payments.endpoints[0].method`; empty for whole-file problems.
+    pub path: String,
+    /// A lower-case fragment that names the wrong value.
+    pub message: String,
+    /// What to write instead, when that is known.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// An error at a place.
+    pub fn error(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { level: Level::Error, place, path: path.into(), message: message.into(), hint: None }
+    }
+
+    /// A warning at a place.
+    pub fn warning(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { level: Level::Warning, ..Self::error(place, path, message) }
+    }
+
+    /// The same problem with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// All problems of one load, in the order of the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Adds one problem.
+    pub fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Whether the configuration must be refused.
+    pub fn has_errors(&self) -> bool {
+        self.errors() > 0
+    }
+
+    /// How many errors there are.
+    pub fn errors(&self) -> usize {
+        self.problems.iter().filter(|p| p.level == Level::Error).count()
+    }
+
+    /// How many warnings there are.
+    pub fn warnings(&self) -> usize {
+        self.problems.len() - self.errors()
+    }
+
+    /// Every problem, by file and line.
+    pub fn sorted(&self) -> Vec<&Problem> {
+        let mut sorted: Vec<_> = self.problems.iter().collect();
+        sorted.sort_by_key(|p| (p.place.file, p.place.line, p.place.column));
+        sorted
+    }
+
+    /// The whole report as a person reads it: message, `file:line:column`, snippet, path, hint.
+    ///
+    /// ```text
+    /// error: unknown method "PSOT"
+    ///   --> stitch.yaml:12:15
+    ///    |
+    /// 12 |       method: PSOT
+    ///    |               ^^^^ services.payments.endpoints[0].method
+    ///    = hint: did you mean "POST"?
+    /// ```
+    pub fn render(&self, sources: &Sources) -> String {
+        let mut out = String::new();
+        for problem in self.sorted() {
+            render_one(&mut out, problem, sources);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+impl Extend<Problem> for Report {
+    fn extend<T: IntoIterator<Item = Problem>>(&mut self, iter: T) {
+        self.problems.extend(iter);
+    }
+}
+
+fn render_one(out: &mut String, problem: &Problem, sources: &Sources) {
+    let level = match problem.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+    };
+    let number = problem.place.line.to_string();
+    let margin = " ".repeat(number.len());
+    let _ = writeln!(out, "{level}: {}", problem.message);
+    let _ = writeln!(out, "{margin}--> {}", sources.locate(problem.place));
+    if let Some(line) = sources.line(problem.place) {
+        let before = usize::try_from(problem.place.column.saturating_sub(1)).unwrap_or(0);
+        let width = usize::try_from(problem.place.width.max(1)).unwrap_or(1);
+        let carets = "^".repeat(width.min(line.chars().count().saturating_sub(before).max(1)));
+        let _ = writeln!(out, "{margin} |");
+        let _ = writeln!(out, "{number} | {line}");
+        let _ = writeln!(out, "{margin} | {}{carets} {}", " ".repeat(before), problem.path);
+    } else if !problem.path.is_empty() {
+        let _ = writeln!(out, "{margin} = at {}", problem.path);
+    }
+    if let Some(hint) = &problem.hint {
+        let _ = writeln!(out, "{margin} = hint: {hint}");
+    }
+}

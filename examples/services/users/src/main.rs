@@ -1,0 +1,2 @@
+//! Baselines
+fn main() {}

@@ -1,0 +1,18 @@
+//! From sockets to requests: listeners, one connection loop, bodies, peers, drain.
+//!
+//! This crate knows no routes and no services. What a request means is decided behind [`Serve`]
+//! (the proxy, the mock daemon, the admin API); what both sides of the proxy share — bodies,
+//! reasons, the seam to mocks — is defined here so that neither has to know the other.
+
+pub mod body;
+pub mod conn;
+pub mod mock;
+pub mod peer;
+pub mod reason;
+pub mod serve;
+
+pub use body::{Body, BoxError};
+pub use mock::{Flow, MockService, MockSet, Offered, Outcome};
+pub use peer::Peer;
+pub use reason::Reason;
+pub use serve::Serve;

@@ -1,0 +1,23 @@
+//! Who is on the other side of a connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The two ends of a connection and what is known about the caller. One per connection, shared by
+/// its requests; also put into the request's extensions where a request leaves its connection
+/// (admin API, upgrades).
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The address of the other side.
+    pub remote: SocketAddr,
+    /// The address it connected to.
+    pub local: SocketAddr,
+    /// Where the connection was going before interception; `None` unless it was redirected.
+    pub original_destination: Option<SocketAddr>,
+    /// The identity of its TLS certificate.
+    pub tls_identity: Option<Arc<str>>,
+    /// Which service is calling, when the connection itself tells.
+    pub caller: Option<Arc<str>>,
+    /// A hold on the connection, for answers that are not HTTP.
+    pub connection: crate::conn::Handle,
+}

@@ -1,0 +1,25 @@
+//! What stands behind a listener.
+
+use crate::body::{Body, BoxError};
+use crate::peer::Peer;
+use bytes::Bytes;
+use http::{Request, Response};
+use std::future::Future;
+use std::sync::Arc;
+
+/// One HTTP handler on a listener: the proxy, the mock daemon, the admin API.
+///
+/// Futures are `Send` (see `docs/decisions/0001-send-futures.md`). A failure is an answer: there is
+/// no error type. Dropping the future means that the caller went away.
+pub trait Serve: Send + Sync + 'static {
+    /// The answer's body. A type of its own, so that a handler can see when it ends or is dropped
+    /// without boxing.
+    type Body: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static;
+
+    /// Answers one request.
+    fn serve(
+        self: Arc<Self>,
+        request: Request<Body>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+}
