@@ -6,13 +6,17 @@
 
 pub mod body;
 pub mod conn;
+pub mod listen;
 pub mod mock;
 pub mod peer;
+pub mod problem;
 pub mod reason;
 pub mod serve;
 
 pub use body::{Body, BoxError};
+pub use listen::{AcceptOptions, BindError, Drain, Listener, Workers, accept};
 pub use mock::{Flow, MockService, MockSet, Offered, Outcome};
 pub use peer::Peer;
+pub use problem::Problem;
 pub use reason::Reason;
 pub use serve::Serve;

@@ -1,0 +1,114 @@
+//! Worker threads: one `current_thread` runtime each, so that everything a connection touches stays
+//! on one core.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+/// The worker threads of the process.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Worker>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    load: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A place in a worker's load; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Workers {
+    /// Starts `count` workers (at least one).
+    ///
+    /// # Errors
+    /// When a thread or its reactor cannot be made.
+    pub fn start(count: usize) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let workers = (0..count.max(1))
+            .map(|number| Worker::start(number, stop.clone()))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { workers, stop })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The runtimes, one per worker.
+    pub fn runtimes(&self) -> impl Iterator<Item = &Handle> {
+        self.workers.iter().map(|worker| &worker.runtime)
+    }
+
+    /// The least loaded worker's runtime and a place in its load.
+    pub(super) fn least_loaded(&self) -> (&Handle, Place) {
+        let least = self
+            .workers
+            .iter()
+            .min_by_key(|worker| worker.load.load(Ordering::Relaxed))
+            .unwrap_or(&self.workers[0]);
+        least.load.fetch_add(1, Ordering::Relaxed);
+        (&least.runtime, Place(least.load.clone()))
+    }
+
+    /// Runs a future on the first worker.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.workers[0].runtime.spawn(task);
+    }
+}
+
+impl Worker {
+    fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("stitch-worker-{number}"))
+            .spawn(move || runtime.block_on(stop.cancelled()))?;
+        Ok(Self { runtime: handle, load: Arc::default(), thread: Some(thread) })
+    }
+}
+
+impl Drop for Workers {
+    /// Stops the workers; whatever still runs on them is dropped.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                // A worker that panicked has said so on its own.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_spread_evenly_and_places_are_given_back() {
+        let workers = Workers::start(2).unwrap();
+        let (first, first_place) = workers.least_loaded();
+        let first = first.id();
+        let (second, _second_place) = workers.least_loaded();
+        assert_ne!(first, second.id());
+        drop(first_place);
+        assert_eq!(workers.least_loaded().0.id(), first);
+    }
+}
