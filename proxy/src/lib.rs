@@ -1,1 +1,31 @@
-//! Placeholder
+//! The sidecar: who gets a request, over which connection, and what the answer says about it.
+//!
+//! [`flow`] is the straight line of one request, top to bottom; each step is one call into one
+//! module. `rescue` is the only place that turns an error into a response.
+
+mod access_log;
+mod body;
+mod explain;
+mod flow;
+mod forward;
+mod hygiene;
+mod proxy;
+mod record;
+mod replay;
+mod rescue;
+mod route;
+mod service;
+mod snapshot;
+mod stats;
+mod tunnel;
+mod upstream;
+
+pub use access_log::AccessLog;
+pub use body::Outgoing;
+pub use explain::{Explanation, explain};
+pub use forward::OwnAddresses;
+pub use proxy::{Builtin, EventFlow, Gate, Proxy, SetModeError};
+pub use route::Role;
+pub use service::Service;
+pub use snapshot::Snapshot;
+pub use stats::{Reading, Source};

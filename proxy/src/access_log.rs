@@ -1,0 +1,251 @@
+//! The access log: chosen lines, written by a background thread so that no request waits for a disk
+//! or a terminal.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, SystemTime};
+use stitch_config::model::{
+    AccessLog as Settings, AccessLogFormat, AccessLogOnly, AccessLogTarget,
+};
+use stitch_net::Reason;
+
+/// Lines waiting to be written; more are dropped and counted.
+const QUEUE: usize = 8192;
+
+/// A log with its writer thread. The thread ends when the log is dropped and the queue is written.
+#[derive(Debug)]
+pub struct AccessLog {
+    only: AccessLogOnly,
+    queue: SyncSender<Line>,
+}
+
+/// What is known about a finished request.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub at: SystemTime,
+    pub peer: String,
+    pub method: String,
+    pub host: String,
+    pub path: String,
+    pub status: u16,
+    pub bytes: u64,
+    pub took: Duration,
+    pub service: String,
+    pub source: &'static str,
+    pub endpoint: String,
+    pub reason: Option<Reason>,
+    pub request_id: String,
+    pub caller: String,
+}
+
+impl AccessLog {
+    /// Opens the target and starts the writer.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending, or no thread can be started.
+    pub fn open(settings: &Settings) -> io::Result<Self> {
+        let out: Box<dyn Write + Send> = match &settings.to {
+            AccessLogTarget::Stderr => Box::new(io::stderr()),
+            AccessLogTarget::Stdout => Box::new(io::stdout()),
+            AccessLogTarget::File(path) => {
+                Box::new(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
+            }
+        };
+        Self::to(settings, out)
+    }
+
+    fn to(settings: &Settings, out: Box<dyn Write + Send>) -> io::Result<Self> {
+        let (queue, lines) = sync_channel(QUEUE);
+        let format = settings.format;
+        std::thread::Builder::new()
+            .name("stitch-access-log".to_owned())
+            .spawn(move || write_all(&lines, format, out))?;
+        Ok(Self { only: settings.only, queue })
+    }
+
+    /// Whether a request with this outcome is logged.
+    pub(crate) fn wants(&self, status: u16, reason: Option<Reason>) -> bool {
+        match self.only {
+            AccessLogOnly::All => true,
+            AccessLogOnly::Errors => status >= 500 || reason.is_some(),
+            AccessLogOnly::StatusFrom(least) => status >= least,
+        }
+    }
+
+    /// Queues a line; drops and counts it when the writer cannot keep up.
+    pub(crate) fn write(&self, line: Line) {
+        match self.queue.try_send(line) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                metrics::counter!("stitch_access_log_dropped_total").increment(1);
+            }
+        }
+    }
+}
+
+fn write_all(lines: &Receiver<Line>, format: AccessLogFormat, mut out: Box<dyn Write + Send>) {
+    while let Ok(line) = lines.recv() {
+        let mut text = render(&line, format);
+        // What else is waiting goes out with one write.
+        for line in lines.try_iter().take(256) {
+            text.push_str(&render(&line, format));
+        }
+        // There is no other place to report that the log's own target is gone.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+fn render(line: &Line, format: AccessLogFormat) -> String {
+    let at = rfc3339(line.at);
+    let millis = line.took.as_secs_f64() * 1000.0;
+    match format {
+        AccessLogFormat::Json => {
+            let mut json = serde_json::json!({
+                "time": at,
+                "peer": line.peer,
+                "method": line.method,
+                "host": line.host,
+                "path": line.path,
+                "status": line.status,
+                "bytes": line.bytes,
+                "ms": (millis * 1000.0).round() / 1000.0,
+                "service": line.service,
+                "source": line.source,
+                "endpoint": line.endpoint,
+                "reason": line.reason.map(Reason::as_str),
+                "request_id": line.request_id,
+                "caller": line.caller,
+            });
+            if let Some(object) = json.as_object_mut() {
+                object.retain(|_, value| !value.is_null() && value != "");
+            }
+            format!("{json}\n")
+        }
+        AccessLogFormat::Text => {
+            let mut text = format!(
+                "{at} {} {} {}{} {} {millis:.1}ms {} {}",
+                printable(&line.peer),
+                printable(&line.method),
+                printable(&line.host),
+                printable(&line.path),
+                line.status,
+                line.service,
+                line.source,
+            );
+            if !line.endpoint.is_empty() {
+                let _ = write!(text, " {}", printable(&line.endpoint));
+            }
+            if let Some(reason) = line.reason {
+                let _ = write!(text, " {reason}");
+            }
+            text.push('\n');
+            text
+        }
+    }
+}
+
+/// Control characters escaped, so that a request cannot forge lines.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escape = c.is_control();
+            let escaped = escape.then(|| c.escape_default()).into_iter().flatten();
+            escaped.chain((!escape).then_some(c))
+        })
+        .collect()
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+fn rfc3339(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| "-".to_owned(), |at| format!("{at:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn settings(format: AccessLogFormat, only: AccessLogOnly) -> Settings {
+        Settings { format, to: AccessLogTarget::Stderr, only }
+    }
+
+    fn line() -> Line {
+        Line {
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(951_827_696_789),
+            peer: "127.0.0.1:5".into(),
+            method: "GET".into(),
+            host: "users".into(),
+            path: "/a\n200 forged".into(),
+            status: 502,
+            bytes: 12,
+            took: Duration::from_micros(1234),
+            service: "users".into(),
+            source: "stitch",
+            endpoint: String::new(),
+            reason: Some(Reason::ConnectRefused),
+            request_id: "r".into(),
+            caller: String::new(),
+        }
+    }
+
+    fn written(format: AccessLogFormat) -> String {
+        let shared = Shared::default();
+        let log = AccessLog::to(&settings(format, AccessLogOnly::All), Box::new(shared.clone()));
+        let log = log.unwrap();
+        log.write(line());
+        drop(log);
+        let written = || String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        while !written().ends_with('\n') {
+            std::thread::yield_now();
+        }
+        written()
+    }
+
+    #[test]
+    fn text_is_one_line_that_no_request_can_forge() {
+        assert_eq!(
+            written(AccessLogFormat::Text),
+            "2000-02-29T12:34:56.789Z 127.0.0.1:5 GET users/a\\n200 forged 502 1.2ms users stitch \
+             connect_refused\n"
+        );
+    }
+
+    #[test]
+    fn json_is_one_object_without_empty_fields() {
+        let json: serde_json::Value =
+            serde_json::from_str(&written(AccessLogFormat::Json)).unwrap();
+        assert_eq!(json["status"], 502);
+        assert_eq!(json["ms"], 1.234);
+        assert_eq!(json["reason"], "connect_refused");
+        assert!(json.get("caller").is_none());
+    }
+
+    #[test]
+    fn which_requests_are_wanted() {
+        let wants = |only, status, reason| {
+            let log = AccessLog::to(&settings(AccessLogFormat::Text, only), Box::new(io::sink()));
+            log.unwrap().wants(status, reason)
+        };
+        assert!(wants(AccessLogOnly::All, 200, None));
+        assert!(!wants(AccessLogOnly::Errors, 404, None));
+        assert!(wants(AccessLogOnly::Errors, 404, Some(Reason::NoService)));
+        assert!(wants(AccessLogOnly::Errors, 500, None));
+        assert!(wants(AccessLogOnly::StatusFrom(400), 404, None));
+        assert!(!wants(AccessLogOnly::StatusFrom(400), 302, None));
+    }
+}

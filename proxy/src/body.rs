@@ -1,0 +1,79 @@
+//! The answer's body on its way to the caller: gives the upstream connection back at its end and
+//! closes the record.
+
+use crate::record::Record;
+use crate::upstream::{InFlight, Lease};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use stitch_net::{Body, BoxError};
+
+/// What an answer holds on to until its body has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    /// The upstream connection.
+    pub lease: Option<Lease>,
+    /// The request's place in its endpoint's load.
+    pub in_flight: Option<InFlight>,
+}
+
+/// The body of every answer that leaves the proxy.
+#[derive(Debug)]
+pub struct Outgoing {
+    body: Body,
+    holds: Holds,
+    record: Option<Record>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(body: Body, holds: Holds, record: Record) -> Self {
+        let mut outgoing = Self { body, holds, record: Some(record) };
+        if outgoing.body.is_end_stream() {
+            outgoing.finish();
+        }
+        outgoing
+    }
+
+    /// The body was read to its end.
+    fn finish(&mut self) {
+        if let Some(lease) = self.holds.lease.take() {
+            lease.give_back();
+        }
+        self.holds.in_flight = None;
+        self.record = None;
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(data), Some(record)) = (frame.data_ref(), &mut self.record) {
+                    record.bytes += data.len() as u64;
+                }
+                if self.body.is_end_stream() {
+                    self.finish();
+                }
+            }
+            Poll::Ready(None) => self.finish(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

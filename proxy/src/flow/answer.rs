@@ -1,0 +1,68 @@
+//! An answer on its way back, with what it holds on to.
+
+use crate::body::Holds;
+use crate::rescue::Failure;
+use crate::stats::Source;
+use crate::upstream::Endpoint;
+use http::header::{HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode};
+use std::sync::Arc;
+use stitch_config::pattern::{PathPattern, PathTemplate};
+use stitch_net::reason::REASON;
+use stitch_net::{Body, Reason};
+
+/// An answer and where it came from.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub response: Response<Body>,
+    pub holds: Holds,
+    pub source: Source,
+    pub reason: Option<Reason>,
+    pub endpoint: Option<Arc<Endpoint>>,
+}
+
+impl Answer {
+    /// Made by the proxy itself.
+    pub fn by_stitch(response: Response<Body>) -> Self {
+        Self {
+            response,
+            holds: Holds::default(),
+            source: Source::Stitch,
+            reason: None,
+            endpoint: None,
+        }
+    }
+
+    /// Made by a mock; its reason, if it has one, is in its header.
+    pub fn by_mock(response: Response<Body>) -> Self {
+        let reason = response.headers().get(REASON).and_then(|value| {
+            Reason::ALL.iter().find(|reason| value.as_bytes() == reason.as_str().as_bytes())
+        });
+        let reason = reason.copied();
+        Self { source: Source::Mock, reason, ..Self::by_stitch(response) }
+    }
+}
+
+/// The answer of a `redirect:` route. A query travels along.
+pub(super) fn redirect(
+    request: &Request<Body>,
+    pattern: &PathPattern,
+    to: &PathTemplate,
+    status: u16,
+) -> Result<Answer, Failure> {
+    let path = request.uri().path();
+    let captures = pattern.captures(path).unwrap_or_default();
+    let mut location = to.render(pattern, path, &captures);
+    if let Some(query) = request.uri().query() {
+        location.push(if location.contains('?') { '&' } else { '?' });
+        location.push_str(query);
+    }
+    let location = HeaderValue::try_from(location).map_err(|_| Failure::BadRequest {
+        why: "the path cannot be redirected".to_owned(),
+        hint: "it holds characters that a Location header cannot carry",
+    })?;
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::TEMPORARY_REDIRECT);
+    response.headers_mut().insert(LOCATION, location);
+    Ok(Answer::by_stitch(response))
+}

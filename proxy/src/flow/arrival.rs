@@ -1,0 +1,122 @@
+//! What is learnt about a request when it arrives, and the marks put on its answer.
+
+use crate::hygiene::{self, REQUEST_ID};
+use crate::record::Record;
+use crate::rescue::Failure;
+use crate::snapshot::Snapshot;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{ACCEPT, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response, Uri};
+use hyper::upgrade::OnUpgrade;
+use std::sync::Arc;
+use stitch_config::pattern::{PathPattern, PathTemplate};
+use stitch_net::{Body, Peer};
+
+/// One request's surroundings, kept beside it while it travels.
+pub(crate) struct Call {
+    /// `None` for requests that events cause.
+    pub peer: Option<Arc<Peer>>,
+    /// The host that was asked for.
+    pub host: Option<HeaderValue>,
+    /// `Upgrade` and the client's side of it.
+    pub upgrade: Option<(HeaderValue, OnUpgrade)>,
+    pub request_id: HeaderValue,
+    accept: Option<HeaderValue>,
+    /// Undeclared targets are passed through unmarked.
+    pub unmarked: bool,
+}
+
+impl Call {
+    /// Cleans the request and remembers what later steps need.
+    pub fn arrive(
+        snapshot: &Snapshot,
+        request: &mut Request<Body>,
+        peer: Option<Arc<Peer>>,
+        record: &mut Record,
+    ) -> Self {
+        let trusted = peer.as_ref().is_none_or(|peer| snapshot.trusts(peer.remote.ip()));
+        let host = hygiene::requested_host(request.headers(), request.uri());
+        let found = hygiene::clean_request(request.headers_mut(), trusted);
+        let upgrade = found.upgrade.map(|value| (value, hyper::upgrade::on(&mut *request)));
+        let kept = request.headers().get(REQUEST_ID).filter(|_| trusted).cloned();
+        let request_id = kept.unwrap_or_else(hygiene::new_request_id);
+        record.host.clone_from(&host);
+        record.request_id = Some(request_id.clone());
+        record.caller = found.proxy_authorization.as_ref().and_then(proxy_user);
+        let accept = request.headers().get(ACCEPT).cloned();
+        Self { peer, host, upgrade, request_id, accept, unmarked: false }
+    }
+
+    /// The part of the request's headers that decides the form of an error.
+    pub fn accept(&self) -> HeaderMap {
+        self.accept.iter().map(|accept| (ACCEPT, accept.clone())).collect()
+    }
+
+    /// Puts the request id on an answer.
+    pub fn mark(&self, response: &mut Response<Body>) {
+        if !self.unmarked {
+            response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
+        }
+    }
+}
+
+/// The name in `http://NAME@proxy`: which service's program is calling.
+fn proxy_user(value: &HeaderValue) -> Option<Arc<str>> {
+    let encoded = value.to_str().ok()?.strip_prefix("Basic ")?;
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, _password) = decoded.split_once(':')?;
+    (!user.is_empty()).then(|| user.into())
+}
+
+/// Gives a request the path that a route's `rewrite:` asks for; the query stays.
+pub(super) fn rewrite_path(
+    request: &mut Request<Body>,
+    pattern: &PathPattern,
+    template: &PathTemplate,
+) -> Result<(), Failure> {
+    let path = request.uri().path();
+    let captures = pattern.captures(path).unwrap_or_default();
+    let mut target = template.render(pattern, path, &captures);
+    if let Some(query) = request.uri().query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    *request.uri_mut() = origin_form(target)?;
+    Ok(())
+}
+
+/// A request target without scheme and authority.
+pub(super) fn origin_form(path_and_query: String) -> Result<Uri, Failure> {
+    let parsed = PathAndQuery::try_from(path_and_query).map_err(|_| Failure::BadRequest {
+        why: "the rewritten path is not a valid request target".to_owned(),
+        hint: "check the route's rewrite and the url's path",
+    })?;
+    Ok(Uri::from(parsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_user_names_the_caller() {
+        let user = |text| proxy_user(&HeaderValue::from_static(text)).map(|user| user.to_string());
+        assert_eq!(user("Basic d2ViOg=="), Some("web".into()));
+        assert_eq!(user("Basic d2ViOnB3"), Some("web".into()));
+        assert_eq!(user("Basic Og=="), None);
+        assert_eq!(user("Basic !!"), None);
+        assert_eq!(user("Bearer x"), None);
+    }
+
+    #[test]
+    fn a_rewrite_keeps_the_query() {
+        let pattern = PathPattern::parse("/api/users/**").unwrap();
+        let template = PathTemplate::parse("/users/**", &pattern).unwrap();
+        let mut request =
+            Request::builder().uri("http://x/api/users/1?a=b").body(Body::Empty).unwrap();
+        rewrite_path(&mut request, &pattern, &template).unwrap();
+        assert_eq!(request.uri(), "/users/1?a=b");
+    }
+}

@@ -1,0 +1,220 @@
+//! What HTTP_PROXY clients may reach beyond declared services.
+//!
+//! Names are allowed by glob; addresses by class or range, checked on the address that is really
+//! connected to, so that a name cannot be re-pointed after the check. Cloud metadata addresses and
+//! our own admin listener are never reachable.
+
+use crate::route::Authority;
+use crate::upstream::{AddressGuard, Endpoint};
+use hashbrown::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use stitch_config::model::{AllowRule, NetClass, Proxy};
+
+/// Targets remembered for their connection pools.
+const MOST_TARGETS: usize = 1024;
+
+/// `proxy.forward`, compiled.
+#[derive(Debug)]
+pub struct ForwardPolicy {
+    allow: Vec<AllowRule>,
+    connect_ports: Vec<u16>,
+    admin: SocketAddr,
+    own: Vec<SocketAddr>,
+    /// Held for one look-up; never across I/O.
+    targets: Mutex<HashMap<(String, u16), Arc<Endpoint>>>,
+}
+
+/// Where this process itself listens, after binding.
+#[derive(Clone, Debug)]
+pub struct OwnAddresses {
+    /// The shared proxy listeners.
+    pub listeners: Vec<SocketAddr>,
+    /// The admin listener.
+    pub admin: SocketAddr,
+}
+
+/// What one request may reach: the policy, with what its host name has already earned.
+#[derive(Debug)]
+struct Guard {
+    policy: Vec<AllowRule>,
+    admin: SocketAddr,
+    /// The name itself is allowed, whatever its address.
+    by_name: bool,
+}
+
+impl AddressGuard for Guard {
+    fn allows(&self, address: IpAddr, port: u16) -> bool {
+        !is_never(address)
+            && !is_same(self.admin, address, port)
+            && (self.by_name || self.policy.iter().any(|rule| rule.matches_address(address)))
+    }
+}
+
+impl ForwardPolicy {
+    /// Compiles the policy.
+    pub fn new(proxy: &Proxy, own: OwnAddresses) -> Self {
+        Self {
+            allow: proxy.forward.allow.clone(),
+            connect_ports: proxy.forward.connect_ports.clone(),
+            admin: own.admin,
+            own: own.listeners,
+            targets: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Whether a target is one of our own listeners, so that a request for it means us.
+    pub(crate) fn is_own_listener(&self, target: Authority<'_>) -> bool {
+        let port = target.port.unwrap_or(80);
+        self.own.iter().any(|own| {
+            own.port() == port
+                && match target.host.parse::<IpAddr>() {
+                    Ok(ip) => is_same(*own, ip, port),
+                    Err(_) => {
+                        target.host.eq_ignore_ascii_case("localhost")
+                            && (own.ip().is_loopback() || own.ip().is_unspecified())
+                    }
+                }
+        })
+    }
+
+    /// The endpoint for a target that nobody declared. Whether it may be reached is decided when
+    /// its address is known.
+    pub(crate) fn target(&self, host: &str, port: u16) -> Arc<Endpoint> {
+        let host = host.to_ascii_lowercase();
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = targets.get(&(host.clone(), port)) {
+            return known.clone();
+        }
+        if targets.len() >= MOST_TARGETS {
+            targets.clear();
+        }
+        let by_name = self.allow.iter().any(|rule| match rule {
+            AllowRule::Host(glob) => glob_matches(glob, &host),
+            AllowRule::Class(_) | AllowRule::Net(_) => false,
+        });
+        let guard = Guard { policy: self.allow.clone(), admin: self.admin, by_name };
+        let endpoint = Arc::new(Endpoint::undeclared(host.clone(), port, Arc::new(guard)));
+        targets.insert((host, port), endpoint.clone());
+        endpoint
+    }
+
+    /// Whether CONNECT may reach this port of this (resolved) address.
+    pub(crate) fn allows_connect(&self, address: SocketAddr) -> bool {
+        self.connect_ports.contains(&address.port())
+            || NetClass::of(address.ip()) == NetClass::Loopback
+    }
+
+    /// The ports that CONNECT may reach, for error texts.
+    pub(crate) fn connect_ports(&self) -> &[u16] {
+        &self.connect_ports
+    }
+}
+
+/// Addresses that hand out cloud credentials (link-local metadata services).
+fn is_never(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.octets()[..2] == [169, 254],
+        IpAddr::V6(v6) => v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    }
+}
+
+/// Whether `address:port` leads to a listener, wildcard listeners included.
+fn is_same(listener: SocketAddr, address: IpAddr, port: u16) -> bool {
+    let address = match address.to_canonical() {
+        // Connecting to the wildcard address connects to loopback.
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    listener.port() == port
+        && (listener.ip().to_canonical() == address
+            || listener.ip().is_unspecified()
+            || listener.ip().is_loopback() && address.is_loopback())
+}
+
+/// `*` stands for any characters, dots included.
+fn glob_matches(glob: &str, host: &str) -> bool {
+    match glob.split_once('*') {
+        None => glob == host,
+        Some((before, after)) => host.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len())
+                .filter(|at| rest.is_char_boundary(*at))
+                .any(|at| glob_matches(after, &rest[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(allow: Vec<AllowRule>) -> ForwardPolicy {
+        ForwardPolicy {
+            allow,
+            connect_ports: vec![443],
+            admin: "127.0.0.1:9900".parse().unwrap(),
+            own: vec!["127.0.0.1:8080".parse().unwrap(), "0.0.0.0:8081".parse().unwrap()],
+            targets: Mutex::default(),
+        }
+    }
+
+    fn allows(policy: &ForwardPolicy, host: &str, address: &str, port: u16) -> bool {
+        let target = policy.target(host, port);
+        target.guard.as_ref().unwrap().allows(address.parse().unwrap(), port)
+    }
+
+    #[test]
+    fn classes_ranges_and_names() {
+        let open = policy(vec![
+            AllowRule::Class(NetClass::Public),
+            AllowRule::Net("10.0.0.0/8".parse().unwrap()),
+            AllowRule::Host("*.corp.example".into()),
+        ]);
+        assert!(allows(&open, "example.com", "93.184.216.34", 80));
+        assert!(allows(&open, "x", "10.9.9.9", 80));
+        assert!(!allows(&open, "x", "192.168.0.1", 80));
+        assert!(allows(&open, "A.Corp.Example", "192.168.0.1", 80));
+        assert!(!allows(&open, "corp.example", "192.168.0.1", 80));
+    }
+
+    #[test]
+    fn metadata_and_our_admin_are_never_reachable() {
+        let open = policy(vec![
+            AllowRule::Class(NetClass::Loopback),
+            AllowRule::Class(NetClass::Private),
+            AllowRule::Class(NetClass::Public),
+            AllowRule::Host("*".into()),
+        ]);
+        assert!(allows(&open, "x", "127.0.0.1", 80));
+        assert!(!allows(&open, "x", "169.254.169.254", 80));
+        assert!(!allows(&open, "x", "::ffff:169.254.169.254", 80));
+        assert!(!allows(&open, "x", "fd00:ec2::254", 80));
+        assert!(!allows(&open, "x", "127.0.0.1", 9900));
+        assert!(!allows(&open, "x", "0.0.0.0", 9900));
+        assert!(!allows(&open, "x", "127.0.0.9", 9900));
+    }
+
+    #[test]
+    fn our_own_listeners_are_known() {
+        let policy = policy(vec![]);
+        let own = |text| policy.is_own_listener(Authority::parse(text));
+        assert!(own("127.0.0.1:8080") && own("localhost:8080") && own("10.0.0.1:8081"));
+        assert!(!own("127.0.0.1:8082") && !own("users:8080") && !own("10.0.0.1:8080"));
+    }
+
+    #[test]
+    fn connect_reaches_listed_ports_and_loopback() {
+        let policy = policy(vec![]);
+        assert!(policy.allows_connect("1.1.1.1:443".parse().unwrap()));
+        assert!(!policy.allows_connect("1.1.1.1:22".parse().unwrap()));
+        assert!(policy.allows_connect("127.0.0.1:22".parse().unwrap()));
+    }
+
+    #[test]
+    fn globs() {
+        assert!(glob_matches("*.example.com", "a.b.example.com"));
+        assert!(glob_matches("api-*.example.*", "api-1.example.org"));
+        assert!(!glob_matches("*.example.com", "example.com"));
+        assert!(glob_matches("exact", "exact") && !glob_matches("exact", "exactly"));
+    }
+}

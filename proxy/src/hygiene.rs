@@ -1,0 +1,385 @@
+//! What is taken off a request or response on its way through, and what is put on.
+//!
+//! Rules: RFC 9110 §7.6.1 (hop-by-hop), RFC 9112 §6, design "HTTP hygiene". hyper strips nothing
+//! for us.
+
+use http::HeaderMap;
+use http::header::{
+    CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, UPGRADE, VIA,
+};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::net::IpAddr;
+
+/// Made by us unless a trusted peer sent it; travels both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What was found while cleaning a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// `Upgrade`, when it was asked for and can be passed on (not h2c).
+    pub upgrade: Option<HeaderValue>,
+    /// The raw value of `Proxy-Authorization`.
+    pub proxy_authorization: Option<HeaderValue>,
+}
+
+/// What to do with a header by its name alone.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    HopByHop,
+    Forwarding,
+    Other,
+}
+
+fn kind(name: &HeaderName) -> Kind {
+    match name.as_str() {
+        "connection"
+        | "keep-alive"
+        | "proxy-connection"
+        | "te"
+        | "transfer-encoding"
+        | "upgrade"
+        | "proxy-authorization"
+        | "http2-settings"
+        | "expect" => Kind::HopByHop,
+        "forwarded" => Kind::Forwarding,
+        other if other.starts_with("x-forwarded-") || other.starts_with("x-stitch-") => {
+            Kind::Forwarding
+        }
+        _ => Kind::Other,
+    }
+}
+
+/// Takes hop-by-hop headers off a request, and forwarding headers too unless the peer is trusted.
+pub fn clean_request(headers: &mut HeaderMap, trusted: bool) -> Found {
+    let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    for name in headers.keys() {
+        match kind(name) {
+            Kind::HopByHop => doomed.push(name.clone()),
+            Kind::Forwarding if !trusted => doomed.push(name.clone()),
+            Kind::Forwarding | Kind::Other => {}
+        }
+    }
+    if doomed.is_empty() {
+        return Found::default();
+    }
+    let mut found = Found::default();
+    if doomed.contains(&CONNECTION) {
+        let tokens = connection_tokens(headers);
+        if tokens.contains(&UPGRADE) {
+            found.upgrade = headers.get(UPGRADE).filter(|value| !is_h2c(value)).cloned();
+        }
+        doomed.extend(tokens.into_iter().filter(|name| !is_protected(name)));
+    }
+    found.proxy_authorization = headers.get(PROXY_AUTHORIZATION).cloned();
+    let trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
+    for name in &doomed {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    found
+}
+
+/// Takes hop-by-hop headers off a response. `Trailer` stays, so that trailers can pass.
+pub fn clean_response(headers: &mut HeaderMap) {
+    let mut doomed: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    for name in headers.keys() {
+        if kind(name) == Kind::HopByHop || *name == PROXY_AUTHENTICATE {
+            doomed.push(name.clone());
+        }
+    }
+    if doomed.contains(&CONNECTION) {
+        let tokens = connection_tokens(headers);
+        doomed.extend(tokens.into_iter().filter(|name| !is_protected(name)));
+    }
+    for name in &doomed {
+        headers.remove(name);
+    }
+}
+
+fn connection_tokens(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .take(32)
+        .collect()
+}
+
+/// Headers that a `Connection` token may not remove: they carry identity, routing or framing.
+fn is_protected(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "authorization"
+            | "forwarded"
+            | "cookie"
+            | "set-cookie"
+            | "content-length"
+            | "via"
+            | "x-request-id"
+            | "trailer"
+    ) || name.as_str().starts_with("x-forwarded-")
+}
+
+fn is_h2c(value: &HeaderValue) -> bool {
+    lists(value, "h2c")
+}
+
+fn lists(value: &HeaderValue, token: &str) -> bool {
+    let value = value.to_str().unwrap_or_default();
+    value
+        .split(',')
+        .any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(token))
+}
+
+/// The caller, as far as forwarding headers tell it onward.
+#[derive(Debug)]
+pub struct Forwarded<'a> {
+    /// The address that connected to us.
+    pub peer: IpAddr,
+    /// The host that the client asked for.
+    pub host: Option<&'a HeaderValue>,
+}
+
+/// Adds x-forwarded-* (and continues `forwarded` where a trusted peer began one).
+pub fn add_forwarded(headers: &mut HeaderMap, forwarded: &Forwarded<'_>) {
+    let peer = address_value(forwarded.peer);
+    match headers.get(X_FORWARDED_FOR).and_then(|value| value.to_str().ok()) {
+        None => {
+            headers.insert(X_FORWARDED_FOR, peer);
+        }
+        Some(before) => {
+            let joined = format!("{before}, {}", peer.to_str().unwrap_or_default());
+            if let Ok(value) = HeaderValue::try_from(joined) {
+                headers.insert(X_FORWARDED_FOR, value);
+            }
+        }
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if let Some(host) = forwarded.host
+        && !headers.contains_key(X_FORWARDED_HOST)
+    {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+    if let Some(before) = headers.get(FORWARDED).and_then(|value| value.to_str().ok()) {
+        let peer = match forwarded.peer {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("\"[{v6}]\""),
+        };
+        if let Ok(value) = HeaderValue::try_from(format!("{before}, for={peer};proto=http")) {
+            headers.insert(FORWARDED, value);
+        }
+    }
+}
+
+thread_local! {
+    /// The last peer's address as a header value: callers come in bursts from one address.
+    static LAST_PEER: RefCell<Option<(IpAddr, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    LAST_PEER.with_borrow_mut(|last| match last {
+        Some((known, value)) if *known == address => value.clone(),
+        _ => {
+            let value = HeaderValue::try_from(address.to_canonical().to_string())
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+            *last = Some((address, value.clone()));
+            value
+        }
+    })
+}
+
+/// Our mark in `Via`: tells a request that came back from one that only passed another `stitch`.
+#[derive(Clone, Debug)]
+pub struct ViaToken {
+    pseudonym: String,
+    value: HeaderValue,
+}
+
+impl ViaToken {
+    /// A mark for this process.
+    pub fn new(id: u64) -> Self {
+        let pseudonym = format!("stitch-{id:012x}");
+        let value = HeaderValue::try_from(format!("1.1 {pseudonym}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("1.1 stitch"));
+        Self { pseudonym, value }
+    }
+
+    /// Whether the request has been here before.
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(VIA).iter().any(|value| {
+            value.to_str().is_ok_and(|value| {
+                value.split(',').any(|hop| hop.split_whitespace().nth(1) == Some(&self.pseudonym))
+            })
+        })
+    }
+
+    /// Adds the mark behind what earlier proxies wrote.
+    pub fn add(&self, headers: &mut HeaderMap) {
+        headers.append(VIA, self.value.clone());
+    }
+}
+
+/// A fresh request id: 128 random bits in hex.
+pub fn new_request_id() -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0_u8; 32];
+    let mut bits = fastrand::u128(..);
+    for digit in &mut text {
+        *digit = HEX[(bits & 15) as usize];
+        bits >>= 4;
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+/// The host that a request asked for: the authority of an absolute URI wins over `Host`.
+pub fn requested_host(headers: &HeaderMap, uri: &http::Uri) -> Option<HeaderValue> {
+    match uri.authority() {
+        Some(authority) => HeaderValue::try_from(authority.as_str()).ok(),
+        None => headers.get(HOST).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        map
+    }
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        map.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_headers_and_those_they_name_are_removed() {
+        let mut map = headers(&[
+            ("connection", "keep-alive, X-Secret"),
+            ("keep-alive", "timeout=5"),
+            ("x-secret", "1"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic dXNlcnM6"),
+            ("expect", "100-continue"),
+            ("accept", "*/*"),
+            ("trailer", "x-sum"),
+        ]);
+        let found = clean_request(&mut map, false);
+        assert_eq!(names(&map), ["accept", "trailer"]);
+        assert_eq!(found.proxy_authorization.unwrap(), "Basic dXNlcnM6");
+        assert_eq!(found.upgrade, None);
+    }
+
+    #[test]
+    fn connection_cannot_remove_what_carries_identity() {
+        let mut map = headers(&[
+            ("connection", "host, authorization, x-forwarded-for, forwarded, cookie"),
+            ("host", "users"),
+            ("authorization", "Bearer x"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("cookie", "a=b"),
+        ]);
+        clean_request(&mut map, true);
+        assert_eq!(
+            names(&map),
+            ["host", "authorization", "x-forwarded-for", "forwarded", "cookie"]
+        );
+    }
+
+    #[test]
+    fn forwarding_headers_are_only_believed_from_trusted_peers() {
+        let lines = [("x-forwarded-for", "6.6.6.6"), ("x-stitch-service", "a"), ("forwarded", "x")];
+        let mut map = headers(&lines);
+        clean_request(&mut map, false);
+        assert!(map.is_empty());
+        let mut map = headers(&lines);
+        clean_request(&mut map, true);
+        assert_eq!(map.len(), 3);
+    }
+
+    #[test]
+    fn te_trailers_survives_and_names_itself() {
+        let mut map = headers(&[("connection", "te"), ("te", "gzip, trailers;q=0.5")]);
+        clean_request(&mut map, false);
+        assert_eq!(map["te"], "trailers");
+        assert_eq!(map["connection"], "te");
+    }
+
+    #[test]
+    fn an_upgrade_is_found_but_h2c_is_not() {
+        let mut map = headers(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(clean_request(&mut map, false).upgrade.unwrap(), "websocket");
+        assert!(map.is_empty());
+        let mut map = headers(&[
+            ("connection", "Upgrade, HTTP2-Settings"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAM"),
+        ]);
+        assert_eq!(clean_request(&mut map, false).upgrade, None);
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn responses_lose_the_same_headers_but_keep_cookies() {
+        let mut map = headers(&[
+            ("connection", "close, set-cookie, x-internal"),
+            ("x-internal", "1"),
+            ("set-cookie", "a=b"),
+            ("keep-alive", "timeout=5"),
+            ("trailer", "x-sum"),
+        ]);
+        clean_response(&mut map);
+        assert_eq!(names(&map), ["set-cookie", "trailer"]);
+    }
+
+    #[test]
+    fn forwarded_headers_grow_at_the_end() {
+        let host = HeaderValue::from_static("shop.localhost");
+        let forwarded = Forwarded { peer: "10.0.0.9".parse().unwrap(), host: Some(&host) };
+        let mut map = HeaderMap::new();
+        add_forwarded(&mut map, &forwarded);
+        assert_eq!(map["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "http");
+        assert_eq!(map["x-forwarded-host"], "shop.localhost");
+        let mut map = headers(&[("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")]);
+        add_forwarded(&mut map, &forwarded);
+        assert_eq!(map["x-forwarded-for"], "10.0.0.1, 10.0.0.9");
+        assert_eq!(map["forwarded"], "for=10.0.0.1, for=10.0.0.9;proto=http");
+    }
+
+    #[test]
+    fn a_loop_is_known_by_our_own_mark_only() {
+        let (ours, theirs) = (ViaToken::new(1), ViaToken::new(2));
+        let mut map = headers(&[("via", "1.0 fred, 1.1 other")]);
+        theirs.add(&mut map);
+        assert!(!ours.is_in(&map));
+        ours.add(&mut map);
+        assert!(ours.is_in(&map) && theirs.is_in(&map));
+        assert_eq!(map.get_all(VIA).iter().count(), 3);
+    }
+
+    #[test]
+    fn request_ids_differ() {
+        let (one, two) = (new_request_id(), new_request_id());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, two);
+    }
+}

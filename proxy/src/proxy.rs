@@ -1,0 +1,135 @@
+//! The proxy as the rest of the process holds it: the current snapshot, its gates, and the ways in
+//! from events and the admin API.
+
+use crate::access_log::AccessLog;
+use crate::body::Outgoing;
+use crate::flow;
+use crate::hygiene::ViaToken;
+use crate::route::Role;
+use crate::service::ServiceState;
+use crate::snapshot::Snapshot;
+use crate::tunnel;
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use std::future::Future;
+use std::sync::Arc;
+use stitch_config::model::Mode;
+use stitch_net::conn::ConnOptions;
+use stitch_net::mock::BoxFuture;
+use stitch_net::{Body, Drain, Flow, Peer, Serve};
+
+/// The destination `stitch` of routes: health and metrics of the proxy itself.
+pub type Builtin = Arc<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>> + Send + Sync>;
+
+/// The running proxy.
+pub struct Proxy {
+    snapshot: ArcSwap<Snapshot>,
+    pub(crate) log: Arc<AccessLog>,
+    pub(crate) via: ViaToken,
+    pub(crate) builtin: Builtin,
+    /// Requests that no declared service was meant to answer.
+    pub(crate) nobody: Arc<ServiceState>,
+    pub(crate) nobody_name: Arc<str>,
+    drain: Drain,
+}
+
+impl Proxy {
+    /// A proxy with its first snapshot.
+    pub fn new(snapshot: Snapshot, log: AccessLog, builtin: Builtin, drain: Drain) -> Arc<Self> {
+        Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            log: Arc::new(log),
+            via: ViaToken::new(fastrand::u64(..) >> 16),
+            builtin,
+            nobody: Arc::new(ServiceState::new("-")),
+            nobody_name: "-".into(),
+            drain,
+        })
+    }
+
+    /// The snapshot in force. A request keeps the one it began with.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Puts a new snapshot in force for requests that begin from now on.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Sets a service's mode until the file changes it.
+    ///
+    /// # Errors
+    /// When the service is not declared, or has nothing that could answer in that mode.
+    pub fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeError> {
+        let snapshot = self.snapshot();
+        let service = snapshot.service(service).ok_or(SetModeError::Unknown)?;
+        if let Some(why) = service.refuses(mode) {
+            return Err(SetModeError::Impossible(why));
+        }
+        service.state.override_mode(Some(mode));
+        Ok(())
+    }
+
+    /// Hands every counter to the metrics facade.
+    pub fn publish_metrics(&self) {
+        self.nobody.stats.publish();
+        for service in &self.snapshot().services {
+            service.state.stats.publish();
+        }
+    }
+
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    pub(crate) fn conn_options(&self) -> ConnOptions {
+        tunnel::conn_options(&self.snapshot.load().limits)
+    }
+}
+
+/// Why a mode was not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetModeError {
+    /// No such service.
+    #[error("the service is not declared")]
+    Unknown,
+    /// Nothing could answer.
+    #[error("{0}")]
+    Impossible(&'static str),
+}
+
+/// The way in from one kind of listener.
+pub struct Gate {
+    proxy: Arc<Proxy>,
+    role: Role,
+}
+
+impl Gate {
+    /// A gate for a listener with this role.
+    pub fn new(proxy: Arc<Proxy>, role: Role) -> Self {
+        Self { proxy, role }
+    }
+}
+
+impl Serve for Gate {
+    type Body = Outgoing;
+
+    fn serve(
+        self: Arc<Self>,
+        request: Request<Body>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<Outgoing>> + Send + 'static {
+        async move { flow::run(&self.proxy, &self.role, request, peer).await }
+    }
+}
+
+/// The way in for requests that events cause.
+pub struct EventFlow(pub Arc<Proxy>);
+
+impl Flow for EventFlow {
+    fn call(&self, service: &str, request: Request<Body>) -> BoxFuture<Response<Body>> {
+        let (proxy, service) = (self.0.clone(), service.to_owned());
+        Box::pin(async move { flow::call(&proxy, &service, request).await.map(Body::boxed) })
+    }
+}

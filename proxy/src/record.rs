@@ -1,0 +1,126 @@
+//! The one record of a request: made at arrival, closed when the answer's body ends or is dropped.
+//! Counters and the access-log line both come from it.
+
+use crate::access_log::{AccessLog, Line};
+use crate::service::ServiceState;
+use crate::stats::Source;
+use crate::upstream::Endpoint;
+use http::{HeaderValue, Method, Uri};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+use stitch_net::Reason;
+use tokio::time::Instant;
+
+/// A request on its way. Dropping it unfinished means that the caller went away.
+#[derive(Debug)]
+pub(crate) struct Record {
+    log: Arc<AccessLog>,
+    started: Instant,
+    peer: Option<SocketAddr>,
+    method: Method,
+    uri: Uri,
+    /// As asked for; `None` for absolute targets, whose `uri` has it.
+    pub host: Option<HeaderValue>,
+    pub caller: Option<Arc<str>>,
+    pub request_id: Option<HeaderValue>,
+    target: Option<Target>,
+    pub source: Source,
+    pub reason: Option<Reason>,
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// 0 until the answer's head is known.
+    status: u16,
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Target {
+    name: Arc<str>,
+    state: Arc<ServiceState>,
+}
+
+impl Record {
+    pub fn begin(
+        log: Arc<AccessLog>,
+        method: &Method,
+        uri: &Uri,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            log,
+            started: Instant::now(),
+            peer,
+            method: method.clone(),
+            uri: uri.clone(),
+            host: None,
+            caller: None,
+            request_id: None,
+            target: None,
+            source: Source::Stitch,
+            reason: None,
+            endpoint: None,
+            status: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Names the service; may be done once.
+    pub fn meant_for(&mut self, name: &Arc<str>, state: &Arc<ServiceState>) {
+        if self.target.is_none() {
+            state.stats.begin();
+            self.target = Some(Target { name: name.clone(), state: state.clone() });
+        }
+    }
+
+    /// The service that was meant, unless it was nobody.
+    pub fn service(&self) -> Option<&str> {
+        self.target.as_ref().map(|target| &*target.name).filter(|name| *name != "-")
+    }
+
+    /// The answer's head is on its way to the caller.
+    pub fn answered(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    fn line(&self, took: std::time::Duration) -> Line {
+        let text = |value: &Option<HeaderValue>| {
+            value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let host = match self.uri.authority() {
+            Some(authority) => authority.to_string(),
+            None => text(&self.host),
+        };
+        Line {
+            at: SystemTime::now(),
+            peer: self.peer.map_or_else(|| "event".to_owned(), |peer| peer.to_string()),
+            method: self.method.to_string(),
+            host,
+            path: self.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
+            status: self.status,
+            bytes: self.bytes,
+            took,
+            service: self.target.as_ref().map_or("-", |target| &target.name).to_owned(),
+            source: self.source.as_str(),
+            endpoint: self.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
+            reason: self.reason,
+            request_id: text(&self.request_id),
+            caller: self.caller.as_deref().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.status == 0 {
+            self.status = Reason::ClientClosed.status();
+            self.reason = Some(Reason::ClientClosed);
+        }
+        let took = self.started.elapsed();
+        if let Some(target) = &self.target {
+            target.state.stats.finish(self.source, self.status, took);
+        }
+        if self.log.wants(self.status, self.reason) {
+            self.log.write(self.line(took));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The order of the design's "Who gets a request", top to bottom.
+
+use super::authority::Authority;
+use super::table::Routed;
+use crate::service::Service;
+use crate::snapshot::{RouteTarget, Snapshot};
+use http::header::HOST;
+use http::{Method, Request};
+use std::sync::Arc;
+
+/// What a listener is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Reverse and forward proxy on one port.
+    Gateway,
+    /// The port of one service, by name.
+    Service(Arc<str>),
+}
+
+/// Who gets a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision<'s> {
+    /// A declared service, by port, host or url.
+    Service(&'s Arc<Service>),
+    /// Whatever a route says.
+    Route(&'s Arc<Routed<RouteTarget>>),
+    /// A target that nobody declared; `forward` decides.
+    Forward,
+    /// Mocks by path; else nobody.
+    Fallthrough,
+}
+
+/// Decides who gets a request. `None` when the listener's service is gone since a reload.
+pub fn decide<'s, B>(
+    snapshot: &'s Snapshot,
+    role: &Role,
+    request: &Request<B>,
+) -> Option<Decision<'s>> {
+    if let Role::Service(name) = role {
+        return snapshot.service(name).map(Decision::Service);
+    }
+    let target = request.uri().authority().map(|authority| Authority::parse(authority.as_str()));
+    // An address of our own is no target: a client without NO_PROXY means us.
+    let target = target.filter(|target| !snapshot.forward.is_own_listener(*target));
+    let host = target.or_else(|| {
+        let host = request.headers().get(HOST)?.to_str().ok()?;
+        Some(Authority::parse(host))
+    });
+    if let Some(service) = host.and_then(|host| snapshot.hosts.get(host)) {
+        return Some(Decision::Service(service));
+    }
+    if let Some(target) = target
+        && let Some(service) = snapshot.by_url(target)
+    {
+        return Some(Decision::Service(service));
+    }
+    if let Some(route) = host.and_then(|host| snapshot.routes.find_for_host(host, request)) {
+        return Some(Decision::Route(route));
+    }
+    if target.is_some() || request.method() == Method::CONNECT {
+        return Some(Decision::Forward);
+    }
+    match snapshot.routes.find_anywhere(request) {
+        Some(route) => Some(Decision::Route(route)),
+        None => Some(Decision::Fallthrough),
+    }
+}

@@ -1,0 +1,114 @@
+//! One declared service as the proxy holds it: compiled, with the state that outlives reloads.
+
+use crate::stats::ServiceStats;
+use crate::upstream::Endpoint;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use stitch_config::model::{Mode, Service as Declared};
+use stitch_net::MockService;
+
+/// A compiled service.
+pub struct Service {
+    /// As declared.
+    pub declared: Arc<Declared>,
+    /// Its real endpoints.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Its mock, if it declares endpoints.
+    pub mock: Option<Arc<dyn MockService>>,
+    /// What survives reloads.
+    pub state: Arc<ServiceState>,
+}
+
+/// What a service keeps over reloads.
+#[derive(Debug)]
+pub struct ServiceState {
+    /// Counters and their metrics.
+    pub stats: ServiceStats,
+    /// A mode set at run time: index into [`Mode::ALL`] plus one; 0 means none.
+    mode: AtomicU8,
+}
+
+impl ServiceState {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { stats: ServiceStats::new(name), mode: AtomicU8::new(0) }
+    }
+
+    /// The mode set at run time.
+    pub fn mode_override(&self) -> Option<Mode> {
+        let index = self.mode.load(Ordering::Relaxed);
+        Mode::ALL.get(usize::from(index).checked_sub(1)?).copied()
+    }
+
+    /// Sets or clears the mode at run time.
+    pub fn override_mode(&self, mode: Option<Mode>) {
+        let index = mode.and_then(|mode| Mode::ALL.iter().position(|known| *known == mode));
+        let index = index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or(0);
+        self.mode.store(index, Ordering::Relaxed);
+    }
+}
+
+impl Service {
+    /// Compiles a service, keeping endpoints and state of its predecessor where nothing changed.
+    pub fn compile(
+        declared: &Arc<Declared>,
+        mock: Option<Arc<dyn MockService>>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let kept = previous.map_or(&[][..], |previous| &previous.endpoints);
+        let endpoints = declared
+            .upstreams
+            .iter()
+            .map(|upstream| match kept.iter().find(|endpoint| endpoint.is(upstream)) {
+                Some(endpoint) => endpoint.clone(),
+                None => Arc::new(Endpoint::declared(upstream)),
+            })
+            .collect();
+        let state = match previous {
+            Some(previous) => {
+                previous.drop_override_if_file_changed(declared);
+                previous.state.clone()
+            }
+            None => Arc::new(ServiceState::new(&declared.name)),
+        };
+        Self { declared: declared.clone(), endpoints, mock, state }
+    }
+
+    /// The mode in force.
+    pub fn mode(&self) -> Mode {
+        self.state.mode_override().unwrap_or(self.declared.mode)
+    }
+
+    /// Why a mode cannot be set on this service, if it cannot.
+    pub fn refuses(&self, mode: Mode) -> Option<&'static str> {
+        if mode != Mode::Mock && self.endpoints.is_empty() {
+            Some("the service has no url, so nothing real can answer")
+        } else if mode != Mode::Real && self.mock.is_none() {
+            Some("the service has no endpoints, so no mock can answer")
+        } else {
+            None
+        }
+    }
+
+    /// A reload that changes what was overridden at run time wins.
+    fn drop_override_if_file_changed(&self, declared: &Declared) {
+        let Some(mode) = self.state.mode_override() else { return };
+        let file_changed = self.declared.mode != declared.mode;
+        let impossible = mode.uses_real() && declared.upstreams.is_empty()
+            || mode.uses_mock() && declared.endpoints.is_empty();
+        if file_changed || impossible {
+            self.state.override_mode(None);
+            tracing::warn!(
+                service = %declared.name,
+                dropped = mode.as_str(),
+                now = declared.mode.as_str(),
+                "The file changed the mode, so the mode set at run time was dropped"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Service({})", self.declared.name)
+    }
+}

@@ -1,0 +1,142 @@
+//! The compiled, immutable configuration that one request sees for its whole life.
+
+use crate::forward::{ForwardPolicy, OwnAddresses};
+use crate::route::{Authority, HostTable, RouteTable, Routed};
+use crate::service::Service;
+use hashbrown::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use stitch_config::Config;
+use stitch_config::model::{AllowRule, Kind, Limits, NetClass, RouteAction, Service as Declared};
+use stitch_net::{MockService, MockSet};
+
+/// A compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// As declared.
+    pub config: Arc<Config>,
+    /// HTTP services in file order.
+    pub services: Vec<Arc<Service>>,
+    by_name: HashMap<Arc<str>, Arc<Service>>,
+    by_url: HashMap<u16, Vec<(String, Arc<Service>)>>,
+    pub(crate) hosts: HostTable<Arc<Service>>,
+    pub(crate) routes: RouteTable<RouteTarget>,
+    pub(crate) forward: Arc<ForwardPolicy>,
+    pub(crate) limits: Limits,
+    trust: Vec<AllowRule>,
+    pub(crate) everything: Everything,
+}
+
+/// Every mock by path.
+pub(crate) struct Everything(pub(crate) Arc<dyn MockService>);
+
+impl std::fmt::Debug for Everything {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Everything")
+    }
+}
+
+/// Where a route leads, compiled.
+#[derive(Debug)]
+pub enum RouteTarget {
+    /// Services by weight; the sum of the weights comes first.
+    Services(u64, Vec<(u64, Arc<Service>)>),
+    /// Elsewhere, by the client itself.
+    Redirect,
+    /// Health and metrics of the proxy.
+    Stitch,
+}
+
+impl Snapshot {
+    /// Compiles a configuration that was found free of errors. State of services that did not change
+    /// is taken over from `previous`.
+    pub fn compile(
+        config: Arc<Config>,
+        mocks: &dyn MockSet,
+        own: OwnAddresses,
+        previous: Option<&Self>,
+    ) -> Self {
+        let compile = |declared: &Arc<Declared>| {
+            let mock = mocks.service(&declared.name);
+            let before = previous.and_then(|previous| previous.by_name.get(&declared.name));
+            Arc::new(Service::compile(declared, mock, before.map(|service| &**service)))
+        };
+        let http = config.services.iter().filter(|service| service.kind == Kind::Http);
+        let services: Vec<_> = http.map(compile).collect();
+        let by_name: HashMap<_, _> = services
+            .iter()
+            .map(|service| (service.declared.name.clone(), service.clone()))
+            .collect();
+        let mut hosts = HostTable::default();
+        let mut by_url: HashMap<_, Vec<_>> = HashMap::new();
+        for service in &services {
+            for host in &service.declared.hosts {
+                hosts.insert(host, service.clone());
+            }
+            for endpoint in &service.endpoints {
+                let at_port = by_url.entry(endpoint.port).or_default();
+                at_port.push((endpoint.host.clone(), service.clone()));
+            }
+        }
+        let routes = RouteTable::new(config.routes.iter().filter_map(|route| {
+            let target = compile_target(&route.action, &by_name)?;
+            Some(Routed { route: route.clone(), target })
+        }));
+        Self {
+            forward: Arc::new(ForwardPolicy::new(&config.proxy, own)),
+            limits: config.proxy.limits,
+            trust: config.proxy.trust.clone(),
+            everything: Everything(mocks.everything()),
+            config,
+            services,
+            by_name,
+            by_url,
+            hosts,
+            routes,
+        }
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.by_name.get(name)
+    }
+
+    /// The service whose url is at this authority. `localhost` and loopback addresses are one host.
+    pub(crate) fn by_url(&self, target: Authority<'_>) -> Option<&Arc<Service>> {
+        let at_port = self.by_url.get(&target.port.unwrap_or(80))?;
+        at_port.iter().find(|(host, _)| same_host(host, target.host)).map(|(_, service)| service)
+    }
+
+    /// Whether a peer may set x-forwarded-*, forwarded and x-stitch-* headers.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trust.iter().any(|rule| rule.matches_address(peer))
+    }
+}
+
+fn same_host(one: &str, other: &str) -> bool {
+    let loopback = |host: &str| {
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|ip| NetClass::of(ip) == NetClass::Loopback)
+    };
+    one.eq_ignore_ascii_case(other) || loopback(one) && loopback(other)
+}
+
+/// `None` for a service that is not HTTP; the loader has refused that already.
+fn compile_target(
+    action: &RouteAction,
+    services: &HashMap<Arc<str>, Arc<Service>>,
+) -> Option<RouteTarget> {
+    Some(match action {
+        RouteAction::Redirect { .. } => RouteTarget::Redirect,
+        RouteAction::Stitch => RouteTarget::Stitch,
+        RouteAction::Services { targets, .. } => {
+            let mut sum = 0;
+            let mut weighted = Vec::with_capacity(targets.len());
+            for target in targets {
+                sum += u64::from(target.weight);
+                weighted.push((u64::from(target.weight), services.get(&target.service)?.clone()));
+            }
+            RouteTarget::Services(sum.max(1), weighted)
+        }
+    })
+}

@@ -1,0 +1,121 @@
+//! Bytes both ways: CONNECT and upgraded connections.
+
+use crate::proxy::{Gate, Proxy};
+use crate::route::Role;
+use crate::service::Service;
+use crate::upstream::connect;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::sync::Arc;
+use stitch_net::Peer;
+use stitch_net::conn::{ConnOptions, drive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, copy_bidirectional_with_sizes};
+
+/// Buffer for each direction.
+const BUFFER: usize = 16 * 1024;
+/// First byte of a TLS handshake record (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Joins an upgraded client connection with an upgraded upstream connection. `peer` keeps the
+/// connection counted until the tunnel ends.
+pub(crate) fn join_upgraded(client: OnUpgrade, upstream: OnUpgrade, peer: Option<Arc<Peer>>) {
+    tokio::spawn(async move {
+        let _peer = peer;
+        match tokio::try_join!(client, upstream) {
+            Ok((client, upstream)) => {
+                let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+                join(&mut client, &mut upstream).await;
+            }
+            Err(error) => tracing::debug!(%error, "Upgrade failed"),
+        }
+    });
+}
+
+/// Joins a CONNECT client with a socket, once its 200 has been sent.
+pub(crate) fn join_connected(
+    client: OnUpgrade,
+    mut upstream: tokio::net::TcpStream,
+    peer: Arc<Peer>,
+) {
+    tokio::spawn(async move {
+        let _peer = peer;
+        match client.await {
+            Ok(client) => join(&mut TokioIo::new(client), &mut upstream).await,
+            Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
+        }
+    });
+}
+
+/// Copies until both sides have ended; half-close is passed on.
+async fn join<A, B>(one: &mut A, other: &mut B)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    // How a tunnel ends is its users' business; bytes are counted either way.
+    match copy_bidirectional_with_sizes(one, other, BUFFER, BUFFER).await {
+        Ok((sent, received)) => tracing::trace!(sent, received, "Tunnel ended"),
+        Err(error) => tracing::trace!(%error, "Tunnel broke off"),
+    }
+}
+
+/// A CONNECT to something declared: what comes out of the tunnel is served as if it had come to the
+/// service directly, so that clients that tunnel even plain HTTP (Node's, for one) are mocked and
+/// faulted like all others. TLS cannot be looked into and goes to the real service.
+pub(crate) fn serve_inside(
+    client: OnUpgrade,
+    proxy: Arc<Proxy>,
+    role: Role,
+    service: Option<Arc<Service>>,
+    peer: Arc<Peer>,
+) {
+    tokio::spawn(async move {
+        let inside = async {
+            let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
+            let first = match client.read_u8().await {
+                Ok(first) => first,
+                // Closed without a byte.
+                Err(_) => return Ok(()),
+            };
+            let (read, write) = tokio::io::split(client);
+            let mut client =
+                tokio::io::join(AsyncReadExt::chain(io::Cursor::new([first]), read), write);
+            if first == TLS_HANDSHAKE {
+                return to_real(&mut client, service.as_deref()).await;
+            }
+            let options = proxy.conn_options();
+            let draining = proxy.drain().begun();
+            let gate = Arc::new(Gate::new(proxy, role));
+            Box::pin(drive(client, peer.clone(), gate, options, draining)).await;
+            Ok(())
+        };
+        if let Err(error) = inside.await {
+            tracing::debug!(peer = %peer.remote, %error, "Tunnel to a declared service failed");
+        }
+    });
+}
+
+async fn to_real<C>(client: &mut C, service: Option<&Service>) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let endpoint = service.and_then(|service| Some((service, service.endpoints.first()?)));
+    let Some((service, endpoint)) = endpoint else {
+        let name = service.map_or("the host", |service| &service.declared.name);
+        return Err(io::Error::other(format!("{name} is mocked, and its mock does not speak TLS")));
+    };
+    let limit = service.declared.timeout.connect;
+    let mut upstream = connect(endpoint, limit).await.map_err(io::Error::other)?;
+    join(client, &mut upstream).await;
+    Ok(())
+}
+
+/// The connection bounds that the limits ask for.
+pub(crate) fn conn_options(limits: &stitch_config::model::Limits) -> ConnOptions {
+    ConnOptions {
+        header_bytes: limits.header_bytes,
+        header_timeout: limits.header_timeout,
+        idle: limits.idle,
+    }
+}

@@ -1,0 +1,99 @@
+//! One request to one endpoint, over a kept connection or a new one.
+//!
+//! A kept connection may have been closed by the other side at any moment. When it dies before the
+//! first response byte the request is sent once more on a fresh connection, silently, if that is
+//! safe: hyper never wrote it, or it has no body and a safe or idempotent method (RFC 9110 §9.2.2).
+
+use super::connect::{ConnectError, connect};
+use super::endpoint::Endpoint;
+use super::pool::{self, Lease};
+use http::{Method, Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use stitch_net::Body;
+
+/// An answer's head, its body and the connection that it arrives on.
+pub type Sent = (Response<Incoming>, Lease);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum SendError {
+    /// No connection; nothing was sent.
+    Connect(ConnectError),
+    /// The connection broke before an answer.
+    Reset(hyper::Error),
+    /// The answer is not HTTP, or its head is too large.
+    Protocol(hyper::Error),
+}
+
+/// Sends a request and waits for the head of its answer.
+///
+/// # Errors
+/// See [`SendError`]. Dropping the future closes the connection that it used.
+pub async fn send(
+    endpoint: &Endpoint,
+    mut request: Request<Body>,
+    connect_limit: Duration,
+) -> Result<Sent, SendError> {
+    if let Some(mut sender) = pool::take(endpoint) {
+        let spare = is_replayable(&request).then(|| copy_head(&request));
+        match sender.try_send_request(request).await {
+            Ok(response) => return Ok((response, Lease::new(endpoint, sender))),
+            Err(mut error) => match error.take_message().or(spare) {
+                Some(unspent) if is_broken(error.error()) => request = unspent,
+                _ => return Err(classify(error.into_error())),
+            },
+        }
+    }
+    let stream = match connect(endpoint, connect_limit).await {
+        Ok(stream) => stream,
+        Err(error) => return Err(SendError::Connect(error)),
+    };
+    let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(SendError::Reset)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::trace!(%error, "Upstream connection ended");
+        }
+    });
+    match sender.send_request(request).await {
+        Ok(response) => Ok((response, Lease::new(endpoint, sender))),
+        Err(error) => Err(classify(error)),
+    }
+}
+
+fn is_replayable(request: &Request<Body>) -> bool {
+    let idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    );
+    idempotent && request.body().is_end_stream()
+}
+
+fn copy_head(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(Body::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// Whether the connection itself failed, as opposed to what came over it.
+fn is_broken(error: &hyper::Error) -> bool {
+    error.is_canceled() || error.is_closed() || error.is_incomplete_message() || is_io(error)
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+fn classify(error: hyper::Error) -> SendError {
+    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+        SendError::Protocol(error)
+    } else {
+        SendError::Reset(error)
+    }
+}
