@@ -1,0 +1,44 @@
+//! The ceiling: a bare hyper server on one thread that answers every request with `hello`.
+//!
+//! `hello ADDRESS` binds, prints `ready ADDRESS` and serves until it is ended. What the product
+//! costs above this is what its own work costs.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io::Write;
+use tokio::net::TcpListener;
+
+async fn hello(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Ok(response)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let listener = TcpListener::bind(&address).await?;
+    writeln!(std::io::stdout(), "ready {}", listener.local_addr()?)?;
+    loop {
+        // A failed accept (out of descriptors, peer gone) must not end a measurement.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let served = http1::Builder::new()
+                .pipeline_flush(true)
+                .serve_connection(TokioIo::new(stream), service_fn(hello));
+            // A client that breaks off is the load generator's business.
+            let _ = served.await;
+        });
+    }
+}

@@ -1,2 +1,0 @@
-//! Baselines
-fn main() {}

@@ -1,0 +1,36 @@
+//! The floor: a TCP relay on one thread that knows no HTTP at all.
+//!
+//! `relay ADDRESS UPSTREAM` binds, prints `ready ADDRESS` and copies bytes both ways between each
+//! client connection and an upstream connection of its own. No proxy can cost less CPU than the
+//! system calls that remain here.
+
+use std::io::{Error, Write};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+async fn relay(mut client: TcpStream, upstream: String) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(upstream).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let (Some(address), Some(upstream)) = (args.next(), args.next()) else {
+        return Err(Error::other("usage: relay ADDRESS UPSTREAM"));
+    };
+    let listener = TcpListener::bind(&address).await?;
+    writeln!(std::io::stdout(), "ready {}", listener.local_addr()?)?;
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let upstream = upstream.clone();
+        // Either side breaking off ends the pair and nothing else.
+        tokio::spawn(async move { relay(client, upstream).await });
+    }
+}
