@@ -50,11 +50,14 @@ fn refused_body(rejection: &JsonRejection) -> Problem {
     }
 }
 
-/// The field a message of serde is about: the path before the colon, or the name in "missing field `x`".
-fn field_of(said: &str) -> Option<&str> {
-    let missing = said.split_once("missing field `").and_then(|(_, rest)| rest.split('`').next());
+/// The field a message of serde is about: `a.b: invalid type …`, `missing field `b` …`, or both in one.
+fn field_of(said: &str) -> Option<String> {
     let path = said.split_once(": ").map(|(path, _)| path).filter(|path| !path.contains(' '));
-    missing.or(path)
+    let missing = said.split_once("missing field `").and_then(|(_, rest)| rest.split('`').next());
+    match (path, missing) {
+        (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
+        (path, missing) => path.or(missing).map(str::to_owned),
+    }
 }
 
 /// The `{id}` of the path. What is not a positive integer names nothing, so it is 404 rather than 400.
@@ -170,6 +173,23 @@ impl<T: Clone> Listing<T> {
             total,
             limit: page.limit,
             offset: page.offset,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field_of;
+
+    #[test]
+    fn the_field_is_read_out_of_the_message() {
+        for (said, field) in [
+            ("name: invalid type: integer `7`, expected a string", Some("name")),
+            ("missing field `name` at line 1 column 2", Some("name")),
+            ("items[0]: missing field `sku` at line 1 column 9", Some("items[0].sku")),
+            ("invalid type: map, expected a sequence", None),
+        ] {
+            assert_eq!(field_of(said).as_deref(), field, "{said}");
         }
     }
 }

@@ -47,7 +47,8 @@ pub(crate) async fn observe(
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     metrics.record(&method, route, status, took);
 
-    let ms = took.as_secs_f64() * 1000.0;
+    // Whole microseconds, as more digits would only be noise.
+    let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
     let (trace_id, request_id) = (trace.as_deref(), request_id.as_deref());
     let method = method.as_str();
     if status >= 500 {

@@ -11,7 +11,7 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tower::ServiceExt as _;
 
 use super::{app, routes};
@@ -25,10 +25,11 @@ async fn start(router: Router) -> String {
     format!("http://{address}")
 }
 
-/// An address where nobody listens.
-async fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// An address where nobody listens, nor will while the socket lives: it is bound and no more.
+fn nowhere() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    (format!("http://{}", socket.local_addr().unwrap()), socket)
 }
 
 /// Orders in front of a users service that knows user 1.
@@ -132,7 +133,8 @@ async fn an_order_of_a_user_nobody_knows_is_refused() {
 
 #[tokio::test]
 async fn a_bad_order_is_refused_before_users_is_asked() {
-    let shop = app(UsersClient::direct(&nowhere().await).unwrap());
+    let (url, _socket) = nowhere();
+    let shop = app(UsersClient::direct(&url).unwrap());
     let (status, problem) =
         ask(&shop, "POST", "/api/v1/orders", json!({"user_id": 1, "items": []})).await;
     assert_eq!((status, &problem["field"]), (422, &json!("items")));
@@ -140,7 +142,7 @@ async fn a_bad_order_is_refused_before_users_is_asked() {
 
 #[tokio::test]
 async fn without_users_no_order_is_taken_and_the_service_is_not_ready() {
-    let url = nowhere().await;
+    let (url, _socket) = nowhere();
     let shop = app(UsersClient::direct(&url).unwrap());
     let (status, problem) = ask(&shop, "POST", "/api/v1/orders", order(1)).await;
     let detail = problem["detail"].as_str().unwrap();

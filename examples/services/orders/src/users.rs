@@ -79,11 +79,19 @@ impl UsersClient {
 }
 
 fn unavailable(url: &Url, reason: &dyn std::fmt::Display) -> Problem {
+    let url = without_secrets(url.clone());
     tracing::warn!(url = url.as_str(), %reason, "Users cannot be asked");
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         format!("the users service at {url} cannot be asked: {reason}"),
     )
+}
+
+/// The address as callers and logs may see it.
+fn without_secrets(mut url: Url) -> Url {
+    // Only an address without a host refuses, and it has no secrets either.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
 }
 
 /// The end of the chain says what happened ("connection refused"); the rest repeats the address.
@@ -107,5 +115,15 @@ mod tests {
         for url in ["http://users:8000/shop", "http://users:8000/shop/"] {
             assert_eq!(UsersClient::new(url).unwrap().base.as_str(), "http://users:8000/shop/");
         }
+    }
+
+    #[test]
+    fn a_password_in_the_address_is_not_told() {
+        let url = Url::parse("http://ada:secret@users:8000/api/v1/users/1").unwrap();
+        let problem = unavailable(&url, &"answered 500");
+        assert_eq!(
+            problem.detail(),
+            "the users service at http://users:8000/api/v1/users/1 cannot be asked: answered 500"
+        );
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use axum::{Router, extract::Request, http::StatusCode, routing::any};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// A running service; dropped, it is killed.
 struct Service {
@@ -130,8 +130,6 @@ async fn requests_are_logged_as_json_and_a_signal_ends_the_process() {
         kill_process(Pid::from_child(&service.child), signal).unwrap();
         assert!(service.child.wait().unwrap().success());
         assert_eq!(line(&mut service.logs)["message"], "Stopping");
-        let health = command(&[("PORT", &port)]).arg("--health").stdout(Stdio::null()).status();
-        assert_eq!(health.unwrap().code(), Some(1));
     }
 }
 
@@ -158,4 +156,15 @@ async fn a_port_that_is_taken_is_an_error() {
     assert_eq!(output.status.code(), Some(1));
     let error = line(&mut &output.stdout[..])["error"].clone();
     assert!(error.as_str().unwrap().contains(&port), "{error}");
+}
+
+#[tokio::test]
+async fn the_health_check_of_a_service_that_does_not_listen_fails() {
+    let bound = TcpSocket::new_v4().unwrap();
+    bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = bound.local_addr().unwrap().port().to_string();
+    let health = command(&[("PORT", &port)]).arg("--health").output().unwrap();
+    assert_eq!(health.status.code(), Some(1));
+    let error = line(&mut &health.stdout[..])["error"].clone();
+    assert!(error.as_str().unwrap().contains("refused"), "{error}");
 }
