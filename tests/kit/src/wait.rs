@@ -27,6 +27,11 @@ pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
     }
 }
 
+/// Does nothing for a while: for peers that are slow on purpose, never to wait for something.
+pub(crate) fn dawdle(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// The path of a program that the test drives.
 ///
 /// # Panics

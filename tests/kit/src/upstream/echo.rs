@@ -3,6 +3,7 @@
 use super::{Answer, Request};
 use crate::http::Headers;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Longest body that is repeated as text.
 const TEXT_LIMIT: usize = 64 << 10;
@@ -28,6 +29,9 @@ pub(super) fn answer(request: &Request) -> Answer {
         answer = answer.header(name, value);
     }
     answer.chunked = request.query("chunked").is_some();
+    if let Some(delay) = request.query("delay").and_then(|delay| delay.parse().ok()) {
+        answer = answer.after(Duration::from_millis(delay));
+    }
     answer.close = request.query("close").is_some();
     if let Some(value) = request.query("trailer") {
         answer.chunked = true;
@@ -88,12 +92,14 @@ mod tests {
     #[test]
     fn the_answer_can_be_bent() {
         let upstream = Upstream::echo();
-        let target = "/?status=503&bytes=20000&trailer=sum&header=x-a:b&close";
+        let target = "/?status=503&bytes=20000&trailer=sum&header=x-a:b&close&delay=30";
+        let start = std::time::Instant::now();
         let answer = get(upstream.addr(), target, &[]);
         assert_eq!((answer.status, answer.body.len()), (503, 20_000));
         assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
         assert_eq!(answer.trailers.get("x-echo-trailer"), Some("sum"));
         assert_eq!((answer.header("x-a"), answer.header("connection")), (Some("b"), Some("close")));
+        assert!(start.elapsed() >= Duration::from_millis(30));
     }
 
     #[test]

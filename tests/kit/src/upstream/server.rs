@@ -4,8 +4,10 @@
 use super::{Upstream, echo};
 use crate::http::Headers;
 use crate::http::message::{self, Framing, Head};
+use crate::wait::dawdle;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 /// Bytes of one request that are taken in; more closes the connection.
 const REQUEST_LIMIT: usize = 256 << 20;
@@ -71,6 +73,8 @@ pub struct Answer {
     pub trailers: Headers,
     /// Closes the connection afterwards, and says so.
     pub close: bool,
+    /// How long the server thinks before it answers.
+    pub delay: Duration,
 }
 
 impl Answer {
@@ -84,6 +88,13 @@ impl Answer {
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.0.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sent only after this long.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 
@@ -131,7 +142,8 @@ impl Upstream {
     /// text of at most 64 KiB), `body_digest` (see [`crate::digest`]), `connection` and `served`.
     ///
     /// Query parameters bend the answer: `status=503`, `bytes=100000` (a body of that many `x`),
-    /// `chunked`, `trailer=value` (chunked, with an `x-echo-trailer`), `close`, `header=name:value`.
+    /// `chunked`, `trailer=value` (chunked, with an `x-echo-trailer`), `close`, `header=name:value`,
+    /// `delay=50` (milliseconds).
     #[track_caller]
     #[must_use]
     pub fn echo() -> Self {
@@ -188,6 +200,7 @@ fn serve(
         answer.close |= request.headers.lists("connection", "close")
             || (request.version == "HTTP/1.0"
                 && !request.headers.lists("connection", "keep-alive"));
+        dawdle(answer.delay);
         stream.write_all(&answer.bytes(request.method == "HEAD"))?;
         if answer.close {
             return Ok(());
