@@ -4,13 +4,27 @@
 //! Start-up, `stitch check` and reload all go through [`load`], so they cannot disagree. Every
 //! problem is collected with its place; nobody has to fix one mistake to hear of the next.
 
+mod decode;
+mod dump;
+mod glob;
+mod load;
+mod near;
+mod raw;
+mod resolve;
+mod schema;
+mod yaml;
+
 pub mod data;
 pub mod model;
 pub mod pattern;
 pub mod place;
 pub mod problem;
+pub mod watch;
 
 pub use data::Data;
+pub use dump::dump;
+pub use load::{Loaded, load, load_text};
 pub use model::Config;
 pub use place::{Place, Sources};
 pub use problem::{Level, Problem, Report};
+pub use schema::schema;

@@ -23,6 +23,7 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: Vec<(PathBuf, Arc<str>)>,
+    includes: Vec<PathBuf>,
 }
 
 impl Sources {
@@ -30,6 +31,26 @@ impl Sources {
     pub fn add(&mut self, path: PathBuf, text: impl Into<Arc<str>>) -> u16 {
         self.files.push((path, text.into()));
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// Remembers a path or pattern that `include` asked for, whether or not it matched anything.
+    pub(crate) fn add_include(&mut self, pattern: PathBuf) {
+        if !self.includes.contains(&pattern) {
+            self.includes.push(pattern);
+        }
+    }
+
+    /// Every path and pattern that `include` asked for, in the directory of its file.
+    pub fn includes(&self) -> impl Iterator<Item = &Path> {
+        self.includes.iter().map(PathBuf::as_path)
+    }
+
+    /// The directory of the file that holds a place; relative paths in it start there.
+    pub fn directory(&self, place: Place) -> PathBuf {
+        match self.path(place).and_then(Path::parent) {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        }
     }
 
     /// The path of a file as it was given on the command line or in `include`.
@@ -46,6 +67,11 @@ impl Sources {
     /// The text of the whole file that holds a place.
     pub fn text(&self, place: Place) -> Option<&Arc<str>> {
         self.files.get(usize::from(place.file)).map(|(_, text)| text)
+    }
+
+    /// Every path that was read and its text, in order.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &Arc<str>)> {
+        self.files.iter().map(|(path, text)| (path.as_path(), text))
     }
 
     /// Every path that was read, in order.

@@ -1,0 +1,25 @@
+//! Tree to typed records: each field is decoded from its own subtree, so one mistake hides no other.
+//!
+//! A record is declared once, with [`record!`]; that declaration decodes the file, refuses what it
+//! does not know and describes itself in the JSON Schema. Types here know nothing of each other:
+//! whatever needs two values at once is checked in `resolve`.
+
+mod address;
+mod choice;
+mod field;
+mod http;
+mod later;
+mod record;
+mod scalar;
+mod units;
+mod wrong;
+
+pub(crate) use self::http::{RedirectStatus, Status, Verb};
+pub(crate) use address::{HttpUrl, NetRule};
+pub(crate) use choice::choice;
+pub(crate) use field::{At, Decode, Defs, Many, Named, ShortOr, described};
+pub(crate) use later::{Capability, Later};
+pub(crate) use record::{field, known_keys, object_schema, record};
+pub(crate) use scalar::{AnyText, FromScalar, Word, scalars};
+pub(crate) use units::{Share, Size, SizeOrNone};
+pub(crate) use wrong::Wrong;

@@ -1,0 +1,137 @@
+//! `record!`: one declaration that decodes a map, refuses foreign keys and writes the schema.
+
+use super::field::{Decode, Defs};
+use super::later::Later;
+use crate::near;
+use crate::problem::Report;
+use crate::yaml::{Entry, Node, Spot, Value};
+use serde_json::{Value as Json, json};
+
+/// Declares a record of the file.
+///
+/// Each field reads `"key" => name: Type`, or `"key" required => name: Type`; the struct holds an
+/// `Option` of every type, so that a record with mistakes still yields the rest of its fields.
+/// Doc comments become descriptions in the schema. `later:` lists keys that are refused as not
+/// supported yet.
+macro_rules! record {
+    (
+        $(#[doc = $about:literal])*
+        $name:ident ($title:literal) {
+            $( $(#[doc = $doc:literal])* $key:literal $($need:ident)? => $field:ident : $kind:ty, )*
+        }
+        $( later: $($later:expr),+ )?
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct $name {
+            $( $(#[doc = $doc])* pub(crate) $field: Option<$kind>, )*
+        }
+
+        impl $crate::decode::Decode for $name {
+            fn decode(
+                node: &$crate::yaml::Node,
+                report: &mut $crate::problem::Report,
+            ) -> Option<Self> {
+                let later: &[&[$crate::decode::Later]] = &[$( $($later),+ )?];
+                let entries =
+                    $crate::decode::known_keys(node, $title, &[$($key),*], later, report)?;
+                Some(Self {
+                    $( $field: $crate::decode::field(
+                        node, entries, $key, !<[&str]>::is_empty(&[$(stringify!($need))?]), report,
+                    ), )*
+                })
+            }
+
+            fn schema(defs: &mut $crate::decode::Defs) -> serde_json::Value {
+                let mut properties = serde_json::Map::new();
+                let mut required: Vec<&str> = Vec::new();
+                $(
+                    let schema = <$kind as $crate::decode::Decode>::schema(defs);
+                    let description = [$($doc),*].map(str::trim).join(" ");
+                    let schema = $crate::decode::described(schema, &description);
+                    properties.insert($key.to_owned(), schema);
+                    required.extend([$(stringify!($need))?].map(|_: &str| $key));
+                )*
+                let about = [$($about),*].map(str::trim).join(" ");
+                $crate::decode::object_schema(
+                    defs, stringify!($name), &about, &properties, &required,
+                )
+            }
+        }
+    };
+}
+pub(crate) use record;
+
+/// The entries of a map, after keys that do not belong there have been reported.
+pub(crate) fn known_keys<'n>(
+    node: &'n Node,
+    title: &str,
+    keys: &[&'static str],
+    later: &[&[Later]],
+    report: &mut Report,
+) -> Option<&'n [Entry]> {
+    let Value::Map(entries) = &node.value else {
+        report.push(
+            node.error(format!("expected a map for {title}, found {}", node.describe()))
+                .hint(format!("known keys: {}", keys.join(", "))),
+        );
+        return None;
+    };
+    for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+        let (key, path) = (entry.key.as_str(), &entry.value.spot.path);
+        let planned = later.iter().copied().flatten().find(|(name, _)| *name == key);
+        report.push(match planned {
+            Some((_, capability)) => capability.refuse(key).at(entry.key_place, path),
+            // The parser has refused merge keys already.
+            None if key == "<<" => continue,
+            None => Spot { place: entry.key_place, path: path.clone() }
+                .error(format!("unknown key {key:?} in {title}"))
+                .hint(near::suggest("keys", key, keys.iter().copied())),
+        });
+    }
+    Some(entries)
+}
+
+/// One field of a record.
+pub(crate) fn field<T: Decode>(
+    node: &Node,
+    entries: &[Entry],
+    key: &str,
+    required: bool,
+    report: &mut Report,
+) -> Option<T> {
+    match entries.iter().find(|entry| entry.key == key) {
+        Some(entry) if !entry.value.is_null() || T::TAKES_NULL => T::decode(&entry.value, report),
+        Some(entry) if required => {
+            report.push(entry.value.error(format!("{key:?} has no value")));
+            None
+        }
+        None if required => {
+            report.push(node.error(format!("{key:?} is missing")));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Puts a record under `$defs` and gives the reference to it.
+pub(crate) fn object_schema(
+    defs: &mut Defs,
+    name: &str,
+    about: &str,
+    properties: &Defs,
+    required: &[&str],
+) -> Json {
+    let mut schema = json!({
+        "description": about,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    let name = name.strip_prefix("Raw").unwrap_or(name);
+    defs.insert(name.to_owned(), schema);
+    json!({ "$ref": format!("#/$defs/{name}") })
+}

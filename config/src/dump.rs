@@ -1,0 +1,325 @@
+//! The configuration as meant, for `GET /api/config`, with every secret masked.
+//!
+//! Masked are the admin token, values whose key sounds like a secret, and user names and passwords
+//! in URLs. Durations are in the notation of the file.
+
+use crate::data::Data;
+use crate::model::{
+    AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Config, DelayRange, Endpoint,
+    Events, HostPattern, Kind, Methods, NetClass, Proxy, Reaction, ResponseBody, Route,
+    RouteAction, RouteMatch, Service, Subscription, Workers,
+};
+use crate::pattern::PathTemplate;
+use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
+
+const MASK: &str = "***";
+
+/// The resolved configuration as JSON.
+pub fn dump(config: &Config) -> Json {
+    let vars = Json::Object(
+        config.vars.iter().map(|(name, value)| (name.clone(), masked_data(name, value))).collect(),
+    );
+    let services =
+        config.services.iter().map(|service| (service.name.to_string(), dump_service(service)));
+    json!({
+        "file": config.file.display().to_string(),
+        "seed": config.seed,
+        "vars": vars,
+        "proxy": dump_proxy(&config.proxy),
+        "events": match &config.events {
+            Events::Auto => "auto".to_owned(),
+            Events::InProcess => "in-process".to_owned(),
+            Events::Nats(url) => masked_url(url),
+        },
+        "services": Json::Object(services.collect()),
+        "routes": config.routes.iter().map(|route| dump_route(route)).collect::<Vec<_>>(),
+    })
+}
+
+fn dump_proxy(proxy: &Proxy) -> Json {
+    let texts = |rules: &[AllowRule]| rules.iter().map(rule).collect::<Vec<_>>();
+    json!({
+        "listen": proxy.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "admin": {
+            "listen": proxy.admin.listen.to_string(),
+            "token": proxy.admin.token.as_ref().map(|_| MASK),
+        },
+        "workers": match proxy.workers {
+            Workers::Auto => json!("auto"),
+            Workers::Count(count) => json!(count),
+        },
+        "forward": {
+            "allow": texts(&proxy.forward.allow),
+            "connect_ports": proxy.forward.connect_ports,
+        },
+        "trust": texts(&proxy.trust),
+        "access_log": {
+            "format": match proxy.access_log.format {
+                AccessLogFormat::Text => "text",
+                AccessLogFormat::Json => "json",
+            },
+            "to": match &proxy.access_log.to {
+                AccessLogTarget::Stderr => "stderr".to_owned(),
+                AccessLogTarget::Stdout => "stdout".to_owned(),
+                AccessLogTarget::File(path) => path.display().to_string(),
+            },
+            "only": match proxy.access_log.only {
+                AccessLogOnly::All => "all".to_owned(),
+                AccessLogOnly::Errors => "errors".to_owned(),
+                AccessLogOnly::StatusFrom(status) => format!("status >= {status}"),
+            },
+        },
+        "limits": {
+            "header_bytes": proxy.limits.header_bytes,
+            "body": proxy.limits.body.map_or(json!("none"), |bytes| json!(bytes)),
+            "connections": proxy.limits.connections,
+            "header_timeout": time(proxy.limits.header_timeout),
+            "idle": time(proxy.limits.idle),
+        },
+        "drain": time(proxy.drain),
+    })
+}
+
+fn rule(rule: &AllowRule) -> String {
+    match rule {
+        AllowRule::Class(NetClass::Loopback) => "loopback".to_owned(),
+        AllowRule::Class(NetClass::Private) => "private".to_owned(),
+        AllowRule::Class(NetClass::Public) => "public".to_owned(),
+        AllowRule::Net(net) => net.to_string(),
+        AllowRule::Host(host) => host.clone(),
+    }
+}
+
+fn dump_service(service: &Service) -> Json {
+    let urls = service.upstreams.iter().map(|upstream| {
+        let url = format!("http://{}{}", upstream.authority(), upstream.base_path);
+        json!({ "url": url, "weight": upstream.weight })
+    });
+    let env = service.env.iter().map(|(key, value)| (key.clone(), masked_text(key, value).into()));
+    json!({
+        "type": match service.kind { Kind::Http => "http", Kind::Infra => "infra" },
+        "mode": service.mode.as_str(),
+        "mock_on": service.mock_on,
+        "urls": urls.collect::<Vec<_>>(),
+        "port": service.port,
+        "hosts": hosts(&service.hosts),
+        "preserve_host": service.preserve_host,
+        "timeout": {
+            "connect": time(service.timeout.connect),
+            "request": service.timeout.request.map(time),
+        },
+        "endpoints": service.endpoints.iter().map(|e| dump_endpoint(e)).collect::<Vec<_>>(),
+        "nats_subscribe": service.subscriptions.iter().map(|s| dump_subscription(s)).collect::<Vec<_>>(),
+        "command": service.command.as_ref().map(|command| {
+            command.argv.iter().map(|word| masked_url(word)).collect::<Vec<_>>()
+        }),
+        "proxied": service.command.as_ref().is_some_and(|command| command.proxied),
+        "env": Json::Object(env.collect::<Map<_, _>>()),
+        "image": service.image,
+        "build": service.build.as_ref().map(|build| masked_data("", build)),
+        "ports": service.ports,
+        "volumes": service.volumes,
+        "environment": service.environment.as_ref().map(|data| masked_data("", data)),
+        "depends_on": service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "health": { "path": service.health_path },
+    })
+}
+
+fn hosts(hosts: &[HostPattern]) -> Vec<String> {
+    let text = |host: &HostPattern| match host.port {
+        Some(port) if host.host.contains(':') => format!("[{}]:{port}", host.host),
+        Some(port) => format!("{}:{port}", host.host),
+        None => host.host.clone(),
+    };
+    hosts.iter().map(text).collect()
+}
+
+fn dump_endpoint(endpoint: &Endpoint) -> Json {
+    let response = &endpoint.response;
+    let headers = response.headers.iter().map(|(name, value)| json!([name.as_str(), value.text]));
+    let publishes = endpoint.publishes.iter().map(|publish| {
+        json!({
+            "subject": publish.subject.text,
+            "data": publish.data.to_json(),
+            "delay": publish.delay.map(time),
+        })
+    });
+    let failures = endpoint
+        .failures
+        .iter()
+        .map(|failure| json!({ "share": failure.share, "status": failure.status }));
+    json!({
+        "id": &*endpoint.id,
+        "path": endpoint.path.as_str(),
+        "methods": match &endpoint.methods {
+            Methods::Any => vec!["ANY"],
+            Methods::Only(methods) => methods.iter().map(http::Method::as_str).collect(),
+        },
+        "response": {
+            "status": response.status,
+            "headers": headers.collect::<Vec<_>>(),
+            "body": match &response.body {
+                ResponseBody::Text(text) => json!(text.text),
+                ResponseBody::Json(data) => data.to_json(),
+                ResponseBody::Empty | ResponseBody::File(..) => Json::Null,
+            },
+            "file": match &response.body {
+                ResponseBody::File(path, _) => Some(path.display().to_string()),
+                _ => None,
+            },
+        },
+        "delay": endpoint.delay.map(|DelayRange { min, max }| match min == max {
+            true => time(min),
+            false => format!("{}..{}", time(min), time(max)),
+        }),
+        "failures": failures.collect::<Vec<_>>(),
+        "nats_publish": publishes.collect::<Vec<_>>(),
+    })
+}
+
+fn dump_subscription(subscription: &Subscription) -> Json {
+    let subject = &subscription.subject;
+    match &subscription.reaction {
+        Reaction::Action(action) => {
+            json!({ "subject": subject, "action": format!("{} {}", action.method, action.path.text) })
+        }
+        Reaction::Reply(data) => json!({ "subject": subject, "reply": data.to_json() }),
+    }
+}
+
+fn dump_route(route: &Route) -> Json {
+    let RouteMatch { path, hosts: claimed, methods, headers, query } = &route.matches;
+    let headers = headers
+        .iter()
+        .map(|(name, value)| json!([name.as_str(), masked_text(name.as_str(), value)]));
+    let query = query.iter().map(|(name, value)| json!([name, masked_text(name, value)]));
+    let mut out = json!({
+        "id": &*route.id,
+        "match": {
+            "path": path.as_str(),
+            "host": hosts(claimed),
+            "method": methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+            "headers": headers.collect::<Vec<_>>(),
+            "query": query.collect::<Vec<_>>(),
+        },
+        "priority": route.priority,
+        "timeout": {
+            "connect": route.connect_timeout.map(time),
+            "request": route.request_timeout.map(time),
+        },
+    });
+    match &route.action {
+        RouteAction::Services { targets, rewrite } => {
+            let targets = targets
+                .iter()
+                .map(|target| json!({ "service": &*target.service, "weight": target.weight }));
+            out["to"] = targets.collect();
+            out["rewrite"] = json!(rewrite.as_ref().map(PathTemplate::as_str));
+        }
+        RouteAction::Redirect { to, status } => {
+            out["redirect"] = json!({ "to": to.as_str(), "status": status });
+        }
+        RouteAction::Stitch => out["to"] = json!("stitch"),
+    }
+    out
+}
+
+/// A duration in the largest unit that leaves no fraction.
+fn time(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match millis {
+        0 => "0s".to_owned(),
+        _ if !duration.subsec_nanos().is_multiple_of(1_000_000) => {
+            format!("{}ms", duration.as_secs_f64() * 1000.0)
+        }
+        _ if millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
+        _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis.is_multiple_of(1000) => format!("{}s", millis / 1000),
+        _ => format!("{millis}ms"),
+    }
+}
+
+/// Whether a key sounds as if its value were nobody's business.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["token", "secret", "password", "passwd", "key", "authorization", "credential"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+fn masked_text(key: &str, value: &str) -> String {
+    if is_secret(key) { MASK.to_owned() } else { masked_url(value) }
+}
+
+/// Masks values by key, all the way down, and `NAME=value` entries of lists.
+fn masked_data(key: &str, data: &Data) -> Json {
+    match data {
+        Data::Null => Json::Null,
+        Data::Map(entries) => Json::Object(
+            entries.iter().map(|(key, value)| (key.clone(), masked_data(key, value))).collect(),
+        ),
+        Data::List(items) => items.iter().map(|item| masked_data(key, item)).collect(),
+        _ if is_secret(key) => json!(MASK),
+        Data::Text(text) => match text.text.split_once('=') {
+            Some((name, value)) if !name.contains("://") => {
+                json!(format!("{name}={}", masked_text(name, value)))
+            }
+            _ => json!(masked_url(&text.text)),
+        },
+        Data::Bool(_) | Data::Number(_) => data.to_json(),
+    }
+}
+
+/// The text without what stands between `://` and `@`, wherever it holds URLs.
+fn masked_url(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut left = text;
+    while let Some((before, after)) = left.split_once("://") {
+        out.push_str(before);
+        out.push_str("://");
+        let end = after.find(['/', '?', '#', ' ', ',', '"']).unwrap_or(after.len());
+        left = match after[..end].rfind('@') {
+            Some(at) => {
+                out.push_str(MASK);
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    out.push_str(left);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_their_user() {
+        for (text, shown) in [
+            ("nats://me:pw@host:4222", "nats://***@host:4222"),
+            ("postgres://a:b@c@d/e?x=y@z", "postgres://***@d/e?x=y@z"),
+            ("http://a/x@y", "http://a/x@y"),
+            ("--db=x://u:p@h --q=y://t@i", "--db=x://***@h --q=y://***@i"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(masked_url(text), shown);
+        }
+    }
+
+    #[test]
+    fn durations_keep_their_meaning() {
+        for (millis, text) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (2000, "2s"),
+            (90_000, "90s"),
+            (120_000, "2m"),
+            (7_200_000, "2h"),
+        ] {
+            assert_eq!(time(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(time(Duration::from_micros(1500)), "1.5ms");
+    }
+}

@@ -1,0 +1,23 @@
+//! Policies that services, routes and `defaults` will share.
+
+use crate::decode::{Capability, Later};
+
+/// Keys that will mean the same wherever a policy may stand.
+pub(super) const POLICIES: &[Later] = &[
+    ("retry", Capability::Resilience),
+    ("breaker", Capability::Resilience),
+    ("eject", Capability::Resilience),
+    ("rate_limit", Capability::Resilience),
+    ("concurrency", Capability::Resilience),
+    ("balance", Capability::Resilience),
+    ("slow_start", Capability::Resilience),
+    ("mirror", Capability::Resilience),
+    ("headers", Capability::Resilience),
+    ("body", Capability::Resilience),
+    ("compression", Capability::Resilience),
+    ("auth", Capability::Resilience),
+    ("cors", Capability::Resilience),
+    ("fallback", Capability::Resilience),
+    ("faults", Capability::Faults),
+    ("undeclared", Capability::Observability),
+];

@@ -1,0 +1,148 @@
+//! What may stand together in one service, and what a service needs at least.
+
+use super::context::Context;
+use crate::decode::At;
+use crate::raw::{RawService, ServiceType};
+use crate::yaml::Spot;
+
+/// The destination that the proxy itself serves.
+pub(super) const BUILT_IN: &str = "stitch";
+
+pub(super) fn is_infra(raw: &RawService) -> bool {
+    raw.kind.as_ref().is_some_and(|kind| kind.value == ServiceType::Infra)
+}
+
+/// A name is a DNS label, because it is the first part of the service's hosts.
+pub(super) fn name(cx: &mut Context<'_>, name: &At<String>) {
+    let text = name.value.as_str();
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = (1..=63).contains(&text.len())
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if text == BUILT_IN {
+        cx.push(
+            name.spot
+                .error(format!(
+                    "the name {BUILT_IN:?} is taken: routes use it for the proxy itself"
+                ))
+                .hint("call the service something else"),
+        );
+    } else if !label {
+        let better: String = text
+            .to_ascii_lowercase()
+            .chars()
+            .map(|c| if inner(c) { c } else { '-' })
+            .take(63)
+            .collect();
+        let better = better.trim_matches('-');
+        let rule = "a name is part of a host: lower-case letters, digits and -, at most 63";
+        let hint =
+            if better.is_empty() { rule.to_owned() } else { format!("{rule}; write {better}") };
+        cx.push(name.spot.error(format!("{text:?} cannot be the name of a service")).hint(hint));
+    }
+}
+
+/// Infrastructure is started by compose and spoken to directly; what only the proxy or `stitch up`
+/// could do for it is refused.
+pub(super) fn infra(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
+    let refused = [
+        ("url", raw.url.take().map(|at| at.spot)),
+        ("urls", raw.urls.take().map(|at| at.spot)),
+        ("endpoints", raw.endpoints.take().map(|at| at.spot)),
+        ("nats_subscribe", raw.nats_subscribe.take().map(|at| at.spot)),
+        ("mode", raw.mode.take().map(|at| at.spot)),
+        ("mock_on", raw.mock_on.take().map(|at| at.spot)),
+        ("hosts", raw.hosts.take().map(|at| at.spot)),
+        ("preserve_host", raw.preserve_host.take().map(|at| at.spot)),
+        ("timeout", raw.timeout.take().map(|at| at.spot)),
+        ("command", raw.command.take().map(|at| at.spot)),
+        ("proxied", raw.proxied.take().map(|at| at.spot)),
+    ];
+    for (key, spot) in refused {
+        let Some(spot) = spot else { continue };
+        cx.push(
+            spot.error(format!("{key:?} means nothing with type: infra"))
+                .hint("compose starts infrastructure and the proxy leaves it alone; remove the key or the type"),
+        );
+    }
+    if let Some(port) = raw.port.take() {
+        cx.push(
+            port.spot
+                .warning("\"port\" is ignored with type: infra, the proxy does not listen for it")
+                .hint("publish ports of the container with ports: [\"4222:4222\"]"),
+        );
+    }
+    if raw.image.is_none() && raw.build.is_none() {
+        cx.push(
+            spot.error("an infra service needs an image")
+                .hint("write image: nats:2.10-alpine, or build:"),
+        );
+    }
+}
+
+/// A service is reached, mocked, or at least started by compose.
+pub(super) fn purpose(cx: &mut Context<'_>, spot: &Spot, raw: &RawService) {
+    let reachable = raw.url.is_some() || raw.urls.is_some();
+    let mocked = raw.endpoints.is_some() || raw.nats_subscribe.is_some();
+    let container = raw.image.is_some() || raw.build.is_some();
+    if reachable || mocked {
+        return;
+    }
+    if let Some(command) = &raw.command {
+        cx.push(
+            command
+                .spot
+                .error("\"command\" starts a program, but no \"url\" says where it listens")
+                .hint("add the address that the program listens on, such as url: http://localhost:8000"),
+        );
+    } else if container {
+        cx.push(spot.warning("this container has no \"url\", so the proxy cannot reach it").hint(
+            "add url: http://localhost:PORT, or type: infra if the proxy has nothing to do with it",
+        ));
+    } else {
+        cx.push(
+            spot.error("the service has neither a url nor endpoints").hint(
+                "write url: http://localhost:8000 for a real service, or endpoints: for a mock",
+            ),
+        );
+    }
+}
+
+/// Keys that only a container or a program gives a meaning.
+pub(super) fn container_keys(cx: &mut Context<'_>, raw: &RawService) {
+    let container = raw.image.is_some() || raw.build.is_some();
+    let only_for_containers = [
+        ("ports", raw.ports.as_ref().map(|at| &at.spot)),
+        ("volumes", raw.volumes.as_ref().map(|at| &at.spot)),
+        ("environment", raw.environment.as_ref().map(|at| &at.spot)),
+    ];
+    for (key, spot) in only_for_containers {
+        if let Some(spot) = spot.filter(|_| !container) {
+            cx.push(
+                spot.warning(format!("{key:?} does nothing without \"image\" or \"build\"")).hint(
+                    if key == "environment" {
+                        "a command takes its variables from \"env\""
+                    } else {
+                        "remove it"
+                    },
+                ),
+            );
+        }
+    }
+    if let Some(env) = raw.env.as_ref().filter(|_| !container && raw.command.is_none()) {
+        cx.push(
+            env.spot
+                .error("\"env\" stands without a program or container that could read it")
+                .hint("add command:, image: or build:, or remove it"),
+        );
+    }
+    if let Some(proxied) = raw.proxied.as_ref().filter(|_| raw.command.is_none()) {
+        cx.push(
+            proxied
+                .spot
+                .error("\"proxied\" stands without a command")
+                .hint("it gives HTTP_PROXY to the program that \"command\" starts"),
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! Records to model: defaults, names, and every check that needs two values at once.
+//!
+//! Nothing here gives up. A value that is wrong is reported and replaced by its default, so that
+//! later stages still find the rest and add their own problems to the same report.
+
+mod body;
+mod claims;
+mod context;
+mod endpoint;
+mod events;
+mod fit;
+mod graph;
+mod proxy;
+mod route;
+mod service;
+mod shadow;
+mod timeouts;
+
+pub(crate) use context::{Merged, resolve};

@@ -1,0 +1,207 @@
+//! One route: what it claims and where it leads.
+
+use super::body::header_name;
+use super::context::Context;
+use super::fit::BUILT_IN;
+use super::timeouts;
+use crate::decode::{AnyText, At, Many, Named, RedirectStatus, ShortOr, Verb, Word, Wrong};
+use crate::model::{Route, RouteAction, RouteMatch, Target};
+use crate::pattern::{PathPattern, PathTemplate};
+use crate::raw::{RawMatch, RawRedirect, RawRoute, RawTarget, RawTimeout};
+use crate::yaml::Spot;
+use http::{HeaderName, Method};
+
+/// What `to:` lists: service and weight, or a bare name.
+type Destination = ShortOr<At<Word>, RawTarget>;
+
+/// The route, unless what it matches or where it leads is unknown.
+pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) -> Option<Route> {
+    let At { spot, value: raw } = raw;
+    let matches = raw.matches.map(|matches| conditions(cx, &spot, matches));
+    let pattern = matches.as_ref().map(|matches| &matches.path);
+    let timers = raw.timeout.map(|timeout| timeouts::read(timeout.value));
+    let RawTimeout { connect, request } = timers.unwrap_or_default();
+    let connect_timeout = timeouts::positive(cx, connect);
+    let request_timeout = timeouts::positive(cx, request);
+    let action = match (raw.to, raw.redirect) {
+        (Some(to), None) => forward(cx, to, raw.rewrite, pattern)?,
+        (None, Some(to)) => redirect(cx, to, raw.rewrite, pattern)?,
+        (Some(_), Some(redirect)) => {
+            cx.push(
+                redirect
+                    .spot
+                    .error("\"redirect\" stands beside \"to\"")
+                    .hint("keep one of the two"),
+            );
+            return None;
+        }
+        (None, None) => {
+            cx.push(
+                spot.error("the route leads nowhere").hint("add to: and a service, or redirect:"),
+            );
+            return None;
+        }
+    };
+    let matches = matches?;
+    Some(Route {
+        id: format!("route {number} {}", matches.path).into(),
+        place: spot.place,
+        matches,
+        priority: raw.priority.unwrap_or(0),
+        action,
+        connect_timeout,
+        request_timeout,
+    })
+}
+
+fn everything() -> PathPattern {
+    PathPattern::parse("/**").expect("the pattern of every path is well formed")
+}
+
+fn conditions(
+    cx: &mut Context<'_>,
+    spot: &Spot,
+    raw: ShortOr<At<PathPattern>, RawMatch>,
+) -> RouteMatch {
+    let raw = match raw {
+        ShortOr::Short(path) => RawMatch { path: Some(path), ..RawMatch::default() },
+        ShortOr::Long(raw) => raw,
+    };
+    let hosts = raw.host.map(|many| many.0);
+    if hosts.as_ref().is_some_and(Vec::is_empty) && !cx.report.has_errors() {
+        cx.push(spot.error("\"host\" is an empty list").hint("remove it to match every host"));
+    }
+    RouteMatch {
+        path: raw.path.map_or_else(everything, |path| path.value),
+        hosts: hosts.unwrap_or_default(),
+        methods: methods(raw.method),
+        headers: headers(cx, raw.headers),
+        query: raw
+            .query
+            .map(|query| query.0)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| (name.value, value.0))
+            .collect(),
+    }
+}
+
+fn methods(raw: Option<Many<Verb>>) -> Vec<Method> {
+    let verbs = raw.map(|many| many.0).unwrap_or_default();
+    let methods = verbs.into_iter().map(|verb| match verb {
+        Verb::Any => None,
+        Verb::Only(method) => Some(method),
+    });
+    methods.collect::<Option<_>>().unwrap_or_default()
+}
+
+fn headers(cx: &mut Context<'_>, raw: Option<Named<AnyText>>) -> Vec<(HeaderName, String)> {
+    let headers = raw.map(|headers| headers.0).unwrap_or_default();
+    headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((header_name(cx, &name)?, value.0)))
+        .collect()
+}
+
+fn forward(
+    cx: &mut Context<'_>,
+    to: At<Many<Destination>>,
+    rewrite: Option<At<Word>>,
+    pattern: Option<&PathPattern>,
+) -> Option<RouteAction> {
+    let At { spot, value: Many(destinations) } = to;
+    if matches!(destinations.as_slice(), [ShortOr::Short(name)] if name.value.0 == BUILT_IN) {
+        if let Some(rewrite) = rewrite {
+            cx.push(
+                rewrite.spot.error("\"rewrite\" cannot stand with to: stitch").hint(
+                    "the proxy's own paths are /health/live, /health/ready and /metrics; match them as they are",
+                ),
+            );
+        }
+        return Some(RouteAction::Stitch);
+    }
+    let reported = cx.report.errors();
+    let targets: Vec<_> =
+        destinations.into_iter().filter_map(|destination| target(cx, destination)).collect();
+    if targets.iter().map(|target| u64::from(target.weight)).sum::<u64>() == 0 {
+        if reported == cx.report.errors() {
+            cx.push(
+                spot.error("no service gets any of this route's requests")
+                    .hint("give one a weight of at least 1"),
+            );
+        }
+        return None;
+    }
+    let rewrite = rewrite.and_then(|rewrite| template(cx, &rewrite, pattern, false));
+    Some(RouteAction::Services { targets, rewrite })
+}
+
+fn target(cx: &mut Context<'_>, raw: Destination) -> Option<Target> {
+    let (name, weight) = match raw {
+        ShortOr::Short(name) => (name, 1),
+        ShortOr::Long(RawTarget { service, weight }) => (service?, weight.unwrap_or(1)),
+    };
+    if name.value.0 == BUILT_IN {
+        cx.push(
+            name.spot
+                .error("\"stitch\" cannot be one of several services")
+                .hint("it stands alone: to: stitch"),
+        );
+        return None;
+    }
+    if cx.find_service(&name)? {
+        cx.push(
+            name.spot
+                .error(format!(
+                    "the service {:?} is infrastructure, which the proxy leaves alone",
+                    name.value.0
+                ))
+                .hint("remove its type: infra, or route to another service"),
+        );
+        return None;
+    }
+    Some(Target { service: name.value.0.into(), weight })
+}
+
+fn redirect(
+    cx: &mut Context<'_>,
+    raw: At<ShortOr<At<Word>, RawRedirect>>,
+    rewrite: Option<At<Word>>,
+    pattern: Option<&PathPattern>,
+) -> Option<RouteAction> {
+    if let Some(rewrite) = rewrite {
+        cx.push(
+            rewrite
+                .spot
+                .error("\"rewrite\" stands beside \"redirect\"")
+                .hint("keep one of the two"),
+        );
+    }
+    let (to, status) = match raw.value {
+        ShortOr::Short(to) => (to, None),
+        ShortOr::Long(RawRedirect { to, status }) => (to?, status),
+    };
+    let to = template(cx, &to, pattern, true)?;
+    Some(RouteAction::Redirect { to, status: status.map_or(307, |RedirectStatus(status)| status) })
+}
+
+fn template(
+    cx: &mut Context<'_>,
+    raw: &At<Word>,
+    pattern: Option<&PathPattern>,
+    url: bool,
+) -> Option<PathTemplate> {
+    let text = raw.value.0.as_str();
+    let absolute = url && (text.starts_with("http://") || text.starts_with("https://"));
+    let clean = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !clean || !(text.starts_with('/') || absolute) {
+        let what = if url { "a path or absolute URL" } else { "a path" };
+        let wrong = Wrong::new(format!("{text:?} is not {what}")).hint(if clean {
+            "start it with a slash"
+        } else {
+            "percent-encode spaces and foreign letters"
+        });
+        return cx.check(&raw.spot, Err(wrong));
+    }
+    cx.check(&raw.spot, PathTemplate::parse(text, pattern?))
+}

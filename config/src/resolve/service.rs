@@ -1,0 +1,259 @@
+//! One service: what it is, who answers, what may stand together.
+
+use super::context::Context;
+use super::{endpoint, events, fit, timeouts};
+use crate::decode::{At, HttpUrl, Many, ShortOr};
+use crate::model::{HostPattern, Kind, LocalCommand, Mode, Service, Upstream};
+use crate::raw::{RawService, RawUpstream};
+use crate::yaml::Spot;
+use std::net::SocketAddr;
+
+/// An entry of `urls`: an address, or a map with a weight.
+type UpstreamEntry = ShortOr<At<HttpUrl>, RawUpstream>;
+
+pub(super) fn resolve(
+    cx: &mut Context<'_>,
+    name: &At<String>,
+    raw: At<RawService>,
+    listen: &[SocketAddr],
+) -> Service {
+    fit::name(cx, name);
+    let At { spot, value: mut raw } = raw;
+    let spot = Spot { place: name.spot.place, path: spot.path };
+    let infra = fit::is_infra(&raw);
+    if infra {
+        fit::infra(cx, &spot, &mut raw);
+    } else {
+        fit::purpose(cx, &spot, &raw);
+        fit::container_keys(cx, &raw);
+    }
+    let has_mock = raw.endpoints.is_some() || raw.nats_subscribe.is_some();
+    let has_real = raw.url.is_some() || raw.urls.is_some();
+    let mode = mode(cx, &raw, has_real, has_mock);
+    let mock_on = mock_on(cx, raw.mock_on.take(), has_real && has_mock);
+    let upstreams = upstreams(cx, &spot, raw.url.take(), raw.urls.take());
+    warn_about_loops(cx, &upstreams, raw.port.as_ref(), listen);
+    if let (Some(port), Some(first)) = (&raw.port, listen.first()) {
+        let address = SocketAddr::new(first.ip(), port.value);
+        cx.claims.port(address, format!("service {}", name.value), &port.spot);
+    }
+    let command = command(cx, &raw);
+    let timeout = raw.timeout.take().map(|timeout| timeouts::read(timeout.value));
+    let depends_on = depends_on(cx, &name.value, raw.depends_on.take());
+    let subscriptions = raw.nats_subscribe.take().map(|many| many.value.0).unwrap_or_default();
+    Service {
+        name: name.value.as_str().into(),
+        place: spot.place,
+        kind: if infra { Kind::Infra } else { Kind::Http },
+        upstreams,
+        port: raw.port.as_ref().map(|port| port.value),
+        hosts: hosts(cx, &spot, name, infra, raw.hosts.take()),
+        preserve_host: raw.preserve_host.as_ref().is_some_and(|preserve| preserve.value),
+        mode,
+        mock_on,
+        timeout: timeout.map_or(cx.timeout, |timers| timeouts::merge(cx, timers)),
+        endpoints: match raw.endpoints.take() {
+            Some(raw) => endpoint::resolve_all(cx, &name.value, raw.value),
+            None => Vec::new(),
+        },
+        subscriptions: subscriptions
+            .into_iter()
+            .filter_map(|raw| events::subscription(cx, raw))
+            .collect(),
+        health_path: health_path(cx, &raw, command.is_some()),
+        command,
+        env: pairs(raw.env),
+        image: raw.image.map(|image| image.value.0),
+        build: raw.build.map(|build| build.value),
+        ports: raw.ports.map(texts).unwrap_or_default(),
+        volumes: raw
+            .volumes
+            .map(|many| many.value.0.into_iter().map(|word| word.0).collect())
+            .unwrap_or_default(),
+        environment: raw.environment.map(|environment| environment.value.0),
+        depends_on,
+    }
+}
+
+fn texts(many: At<Many<crate::decode::AnyText>>) -> Vec<String> {
+    many.value.0.into_iter().map(|text| text.0).collect()
+}
+
+fn pairs(env: Option<At<crate::decode::Named<crate::decode::AnyText>>>) -> Vec<(String, String)> {
+    let pairs = env.map(|env| env.value.0).unwrap_or_default();
+    pairs.into_iter().map(|(name, text)| (name.value, text.0)).collect()
+}
+
+fn mode(cx: &mut Context<'_>, raw: &RawService, has_real: bool, has_mock: bool) -> Mode {
+    let default = match (has_real, has_mock) {
+        (true, true) => Mode::MockThenReal,
+        (false, true) => Mode::Mock,
+        (_, false) => Mode::Real,
+    };
+    let Some(At { spot, value: mode }) = &raw.mode else { return default };
+    let name = mode.as_str();
+    if mode.uses_real() && !has_real {
+        cx.push(
+            spot.error(format!("the mode {name} needs a real service, and there is no \"url\""))
+                .hint("add url:, or write mode: mock"),
+        );
+    } else if mode.uses_mock() && !has_mock {
+        cx.push(
+            spot.error(format!("the mode {name} needs a mock, and there are no \"endpoints\""))
+                .hint("add endpoints:, or write mode: real"),
+        );
+    } else {
+        return *mode;
+    }
+    default
+}
+
+fn mock_on(
+    cx: &mut Context<'_>,
+    raw: Option<At<Many<crate::decode::Status>>>,
+    both: bool,
+) -> Vec<u16> {
+    let Some(At { spot, value: Many(statuses) }) = raw else { return vec![501] };
+    if !both {
+        cx.push(
+            spot.warning("\"mock_on\" does nothing without both a url and endpoints")
+                .hint("it says for which answers of the real service the mock steps in"),
+        );
+    }
+    statuses.into_iter().map(|status| status.0).collect()
+}
+
+fn upstreams(
+    cx: &mut Context<'_>,
+    spot: &Spot,
+    url: Option<At<HttpUrl>>,
+    urls: Option<At<Vec<UpstreamEntry>>>,
+) -> Vec<Upstream> {
+    if let (Some(_), Some(urls)) = (&url, &urls) {
+        cx.push(
+            urls.spot.error("\"urls\" stands beside \"url\"").hint("put all of them into urls"),
+        );
+    }
+    let empty = urls.as_ref().filter(|urls| urls.value.is_empty());
+    // An entry that was wrong is gone from the list and has been reported.
+    if empty.is_some() && !cx.report.has_errors() {
+        cx.push(spot.error("\"urls\" is an empty list").hint("write at least one url"));
+    }
+    let mut upstreams: Vec<_> = url.map(|url| upstream(url, 1)).into_iter().collect();
+    for entry in urls.map(|urls| urls.value).unwrap_or_default() {
+        match entry {
+            ShortOr::Short(url) => upstreams.push(upstream(url, 1)),
+            ShortOr::Long(RawUpstream { url, weight }) => {
+                if let Some(weight) = weight.as_ref().filter(|weight| weight.value == 0) {
+                    cx.push(
+                        weight
+                            .spot
+                            .error("a weight of 0 would send nothing there")
+                            .hint("write at least 1, or remove the entry"),
+                    );
+                }
+                let weight = weight.map_or(1, |weight| weight.value.max(1));
+                upstreams.extend(url.map(|url| upstream(url, weight)));
+            }
+        }
+    }
+    upstreams
+}
+
+fn upstream(url: At<HttpUrl>, weight: u32) -> Upstream {
+    let HttpUrl { host, port, base_path } = url.value;
+    Upstream { host, port, base_path, weight, place: url.spot.place }
+}
+
+/// A url that leads back to one of our own listeners would send requests in a circle.
+fn warn_about_loops(
+    cx: &mut Context<'_>,
+    upstreams: &[Upstream],
+    port: Option<&At<u16>>,
+    listen: &[SocketAddr],
+) {
+    for upstream in upstreams {
+        let local = matches!(upstream.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        let own = port.is_some_and(|port| port.value == upstream.port)
+            || listen.iter().any(|address| address.port() == upstream.port);
+        if local && own {
+            cx.push(
+                crate::problem::Problem::warning(
+                    upstream.place,
+                    "",
+                    format!("this url leads back to the proxy's own port {}", upstream.port),
+                )
+                .hint("url is where the real service listens; port and listen are where the proxy does"),
+            );
+        }
+    }
+}
+
+fn hosts(
+    cx: &mut Context<'_>,
+    spot: &Spot,
+    name: &At<String>,
+    infra: bool,
+    raw: Option<At<Many<At<HostPattern>>>>,
+) -> Vec<HostPattern> {
+    let written = raw.map(|many| many.value.0);
+    let hosts = match written {
+        Some(hosts) => hosts,
+        None if infra => Vec::new(),
+        None => [name.value.clone(), format!("{}.localhost", name.value)]
+            .map(|host| At { spot: spot.clone(), value: HostPattern { host, port: None } })
+            .to_vec(),
+    };
+    for host in &hosts {
+        cx.claims.host(host.value.clone(), &name.value, &host.spot);
+    }
+    hosts.into_iter().map(|host| host.value).collect()
+}
+
+fn command(cx: &mut Context<'_>, raw: &RawService) -> Option<LocalCommand> {
+    let At { spot, value } = raw.command.as_ref()?;
+    let argv = match shell_words::split(&value.0) {
+        Ok(argv) if !argv.is_empty() => argv,
+        Ok(_) => {
+            cx.push(spot.error("the command is empty"));
+            return None;
+        }
+        Err(_) => {
+            cx.push(spot.error("a quote in the command is not closed"));
+            return None;
+        }
+    };
+    Some(LocalCommand {
+        argv,
+        directory: cx.sources.directory(spot.place),
+        proxied: raw.proxied.as_ref().is_some_and(|proxied| proxied.value),
+        place: spot.place,
+    })
+}
+
+fn depends_on(
+    cx: &mut Context<'_>,
+    service: &str,
+    raw: Option<At<Many<At<crate::decode::Word>>>>,
+) -> Vec<std::sync::Arc<str>> {
+    let mut names: Vec<std::sync::Arc<str>> = Vec::new();
+    for name in raw.map(|many| many.value.0).unwrap_or_default() {
+        if cx.find_service(&name).is_some() {
+            cx.calls.add(service, &name.value.0, &name.spot);
+            names.push(name.value.0.into());
+        }
+    }
+    names
+}
+
+fn health_path(cx: &mut Context<'_>, raw: &RawService, has_command: bool) -> Option<String> {
+    let written = raw.health.as_ref().and_then(|health| health.path.as_ref());
+    let Some(At { spot, value }) = written else {
+        return has_command.then(|| "/health".to_owned());
+    };
+    if !value.0.starts_with('/') || value.0.contains(char::is_whitespace) {
+        cx.push(spot.error(format!("{:?} is not a path", value.0)).hint("write it as /health"));
+        return None;
+    }
+    Some(value.0.clone())
+}

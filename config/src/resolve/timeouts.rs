@@ -1,0 +1,39 @@
+//! `timeout:` of defaults, services and routes.
+
+use super::context::Context;
+use crate::decode::{At, ShortOr};
+use crate::model::Timeouts;
+use crate::raw::RawTimeout;
+use std::time::Duration;
+
+/// The timers that were written; a bare duration is the whole request's.
+pub(super) fn read(raw: ShortOr<At<Duration>, RawTimeout>) -> RawTimeout {
+    match raw {
+        ShortOr::Short(request) => RawTimeout { request: Some(request), ..RawTimeout::default() },
+        ShortOr::Long(timers) => timers,
+    }
+}
+
+/// The timer, unless it would fire at once.
+pub(super) fn positive(cx: &mut Context<'_>, timer: Option<At<Duration>>) -> Option<Duration> {
+    let timer = timer?;
+    if timer.value.is_zero() {
+        cx.push(
+            timer
+                .spot
+                .error("a timeout of 0 would fail every request")
+                .hint("write how long to wait, such as 30s; without the key nothing is bounded"),
+        );
+        return None;
+    }
+    Some(timer.value)
+}
+
+/// What is inherited, overridden by what was written.
+pub(super) fn merge(cx: &mut Context<'_>, raw: RawTimeout) -> Timeouts {
+    let inherited = cx.timeout;
+    Timeouts {
+        connect: positive(cx, raw.connect).unwrap_or(inherited.connect),
+        request: positive(cx, raw.request).or(inherited.request),
+    }
+}

@@ -1,0 +1,19 @@
+//! Text to located tree: what the file says, before anybody asks what it means.
+//!
+//! Scalars keep how they were quoted, because `${VAR}` expands in plain ones only, and every value
+//! keeps its place and key path, so that checks that run much later can still point at it.
+
+mod build;
+mod expand;
+mod node;
+mod scalar;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use build::parse;
+pub(crate) use node::{Entry, Node, Spot, Value};
+pub(crate) use scalar::{Kind, Scalar};
+
+/// Where `${VAR}` finds its value.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
