@@ -71,17 +71,18 @@ fn without_attributes(code: &str) -> String {
     left
 }
 
-/// No `.unwrap()` outside tests: an invariant is stated with `expect`, all else is an error.
+/// No `.unwrap()` outside tests: an invariant is stated with `expect`, all else is an error. A
+/// file is a test's by its name (`…_tests.rs`) or by how it is declared.
 #[must_use]
 pub fn unwraps(tree: &Tree) -> Vec<String> {
     let tests = test_modules(tree);
     let mut found = Vec::new();
     for (path, text) in tree.rust().filter(|(path, _)| in_source_folder(path)) {
-        let of_tests = tests.iter().any(|module| {
+        let of_tests = |module: &String| {
             let rest = path.strip_prefix(module.as_str()).unwrap_or_default();
             rest == ".rs" || rest.starts_with('/')
-        });
-        if !of_tests {
+        };
+        if !path.ends_with("_tests.rs") && !tests.iter().any(of_tests) {
             found.extend(find(path, &without_tests(&code_only(text)), ".unwrap()"));
         }
     }
@@ -215,6 +216,7 @@ mod tests {
             ("x/src/fakes/mod.rs", "a.unwrap()"),
             ("x/src/real.rs", "#[cfg(test)] mod tests;"),
             ("x/src/real/tests.rs", "a.unwrap()"),
+            ("x/src/real_tests.rs", "a.unwrap()"),
             ("x/src/testsuite.rs", "a.unwrap()"),
         ]);
         assert_eq!(unwraps(&tree), ["x/src/testsuite.rs:1: holds `.unwrap()`"]);
