@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod conn;
+pub mod draw;
 pub mod listen;
 pub mod mock;
 pub mod peer;
@@ -14,6 +15,7 @@ pub mod reason;
 pub mod serve;
 
 pub use body::{Body, BoxError};
+pub use draw::{Draw, Draws};
 pub use listen::{AcceptOptions, BindError, Drain, Listener, Workers, accept};
 pub use mock::{Flow, MockService, MockSet, Offered, Outcome};
 pub use peer::Peer;
