@@ -18,9 +18,9 @@ pub(crate) const FILE_NAME: &str = "docker-compose.generated.yml";
 
 /// What answers to `version`, in order of preference.
 const CANDIDATES: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
-/// How often our container is asked whether it is ready, and the pause between: half a minute,
-/// and what the tool itself needs.
-const READY_TRIES: u32 = 60;
+/// How often our container is asked whether it is ready, and the pause between: a quarter of a
+/// minute, and a second or so that the tool itself needs each time.
+const READY_TRIES: u32 = 30;
 const READY_PAUSE: Duration = Duration::from_millis(500);
 
 /// A compose tool that answered.
@@ -151,16 +151,27 @@ impl Tool {
         if status.success() { Ok(()) } else { Err(ComposeError::Failed(shown(), status)) }
     }
 
-    /// Asks inside the container, which needs no published port.
+    /// Asks inside the container, which needs no published port, until it is ready or gone.
     fn wait_ready(&self, file: &Path) -> bool {
         let mut health = self.with_file(file, &["exec", "-T", "stitch", "stitch", "health"]);
         health.stdout(Stdio::null()).stderr(Stdio::null());
-        (0..self.ready_tries).any(|attempt| {
-            if attempt > 0 {
-                thread::sleep(self.ready_pause);
+        for attempt in 1..=self.ready_tries {
+            if health.status().is_ok_and(|status| status.success()) {
+                return true;
             }
-            health.status().is_ok_and(|status| status.success())
-        })
+            if attempt == self.ready_tries || !self.is_running(file) {
+                break;
+            }
+            thread::sleep(self.ready_pause);
+        }
+        false
+    }
+
+    fn is_running(&self, file: &Path) -> bool {
+        let mut list = self.with_file(file, &["ps", "--services", "--filter", "status=running"]);
+        let output = list.stderr(Stdio::null()).output();
+        output
+            .is_ok_and(|out| out.stdout.split(|byte| *byte == b'\n').any(|line| line == b"stitch"))
     }
 }
 

@@ -62,23 +62,33 @@ fn up_starts_and_asks_until_ready() {
 #[test]
 fn a_container_that_is_slow_to_answer_is_asked_again() {
     let scratch = Scratch::new("slow");
-    let path = fake(
-        &scratch,
-        "compose",
-        "case $3 in exec) mkdir \"$0.once\" 2>/dev/null && exit 1;; esac; exit 0",
-    );
-    let tool = Tool { ready_tries: 3, ..tool(&path) };
+    let body = "case $3 in\nexec) mkdir \"$0.once\" 2>/dev/null && exit 1;;\n\
+                ps) echo nats; echo stitch;;\nesac\nexit 0";
+    let tool = Tool { ready_tries: 3, ..tool(&fake(&scratch, "compose", body)) };
     up(&tool, Path::new("f.yml"), false).unwrap();
-    assert_eq!(log(&scratch).len(), 3);
+    let asked: Vec<_> = log(&scratch).iter().map(|line| line[13..].to_owned()).collect();
+    let health = "exec -T stitch stitch health";
+    assert_eq!(asked, ["up --detach", health, "ps --services --filter status=running", health]);
 }
 
 #[test]
-fn a_container_that_never_answers_is_shown() {
+fn a_container_that_is_gone_is_shown_at_once() {
+    let scratch = Scratch::new("gone");
+    let body = "case $3 in exec) exit 1;; ps) echo stitch-real;; esac";
+    let tool = Tool { ready_tries: 3, ..tool(&fake(&scratch, "compose", body)) };
+    let error = up(&tool, Path::new("f.yml"), false).unwrap_err();
+    assert!(matches!(error, ComposeError::NotReady), "{error}");
+    assert!(error.to_string().contains("did not become ready"));
+    assert_eq!(log(&scratch).len(), 4);
+    assert_eq!(log(&scratch)[3], "--file f.yml logs --tail 50 stitch");
+}
+
+#[test]
+fn a_container_that_never_answers_is_shown_too() {
     let scratch = Scratch::new("unready");
     let tool = tool(&fake(&scratch, "compose", "case $3 in exec) exit 1;; esac"));
     let error = up(&tool, Path::new("f.yml"), false).unwrap_err();
     assert!(matches!(error, ComposeError::NotReady), "{error}");
-    assert!(error.to_string().contains("did not become ready"));
     assert_eq!(log(&scratch).last().unwrap(), "--file f.yml logs --tail 50 stitch");
 }
 

@@ -144,19 +144,19 @@ fn paths_are_found_from_where_the_compose_file_stands() {
     users.build = Some(map(&[("context", text("users")), ("dockerfile", text("Dev"))]));
     let mut far = real("far", &[("localhost", 8001)]);
     far.build = Some(text("https://example.com/far.git"));
-    let options = Options { base: "/work/$x".to_owned(), ..options() };
+    let options = Options { base: "/srv/$x".to_owned(), ..options() };
     let yaml = generate(&config(vec![db, users, far]), &options).yaml;
     for expected in [
-        "- \"/work/$$x/init:/init\"",
-        "- \"/work/$$x/../up:/up\"",
-        "- \"/work/$$x:/here\"",
+        "- \"/srv/$$x/init:/init\"",
+        "- \"/srv/$$x/../up:/up\"",
+        "- \"/srv/$$x:/here\"",
         "- \"/abs:/abs\"",
         "- \"~/x:/x\"",
         "- \"name:/n\"",
-        "context: \"/work/$$x/users\"",
+        "context: \"/srv/$$x/users\"",
         "dockerfile: \"Dev\"",
         "build: \"https://example.com/far.git\"",
-        "source: \"/work/$$x\"",
+        "source: \"/srv/$$x\"",
     ] {
         assert!(yaml.contains(expected), "{expected} in\n{yaml}");
     }
