@@ -1,1 +1,15 @@
-//! Placeholder
+//! The admin API: health, metrics, the configuration in force, services and their modes.
+//!
+//! Starts small. Every `/api/*` success is `{"data": …}`, every error problem+json. `/health/*` and
+//! `/metrics` are public; the rest is guarded against browsers and, off loopback, by a token.
+
+mod admin;
+mod api;
+mod guard;
+mod health;
+mod prometheus;
+
+pub use admin::{Admin, AdminGate, View};
+pub use api::{EndpointView, ServiceView, SetModeRefused};
+pub use health::Readiness;
+pub use prometheus::Metrics;

@@ -68,7 +68,10 @@ impl AccessLog {
     pub(crate) fn wants(&self, status: u16, reason: Option<Reason>) -> bool {
         match self.only {
             AccessLogOnly::All => true,
-            AccessLogOnly::Errors => status >= 500 || reason.is_some(),
+            // A caller that went away made no error here.
+            AccessLogOnly::Errors => {
+                status >= 500 || reason.is_some_and(|reason| reason != Reason::ClientClosed)
+            }
             AccessLogOnly::StatusFrom(least) => status >= least,
         }
     }
@@ -245,6 +248,7 @@ mod tests {
         assert!(!wants(AccessLogOnly::Errors, 404, None));
         assert!(wants(AccessLogOnly::Errors, 404, Some(Reason::NoService)));
         assert!(wants(AccessLogOnly::Errors, 500, None));
+        assert!(!wants(AccessLogOnly::Errors, 499, Some(Reason::ClientClosed)));
         assert!(wants(AccessLogOnly::StatusFrom(400), 404, None));
         assert!(!wants(AccessLogOnly::StatusFrom(400), 302, None));
     }

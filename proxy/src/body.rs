@@ -1,7 +1,7 @@
 //! The answer's body on its way to the caller: gives the upstream connection back at its end and
-//! closes the record.
+//! closes the call.
 
-use crate::record::Record;
+use crate::flow::Call;
 use crate::upstream::{InFlight, Lease};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -22,13 +22,13 @@ pub(crate) struct Holds {
 #[derive(Debug)]
 pub struct Outgoing {
     body: Body,
-    holds: Holds,
-    record: Option<Record>,
+    /// Dropped at the end, or early when the caller goes away.
+    call: Option<Box<Call>>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, holds: Holds, record: Record) -> Self {
-        let mut outgoing = Self { body, holds, record: Some(record) };
+    pub(crate) fn new(body: Body, call: Box<Call>) -> Self {
+        let mut outgoing = Self { body, call: Some(call) };
         if outgoing.body.is_end_stream() {
             outgoing.finish();
         }
@@ -37,11 +37,11 @@ impl Outgoing {
 
     /// The body was read to its end.
     fn finish(&mut self) {
-        if let Some(lease) = self.holds.lease.take() {
+        if let Some(mut call) = self.call.take()
+            && let Some(lease) = call.holds.lease.take()
+        {
             lease.give_back();
         }
-        self.holds.in_flight = None;
-        self.record = None;
     }
 }
 
@@ -56,8 +56,8 @@ impl HttpBody for Outgoing {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(data), Some(record)) = (frame.data_ref(), &mut self.record) {
-                    record.bytes += data.len() as u64;
+                if let (Some(data), Some(call)) = (frame.data_ref(), &mut self.call) {
+                    call.record.bytes += data.len() as u64;
                 }
                 if self.body.is_end_stream() {
                     self.finish();

@@ -61,8 +61,8 @@ impl Candidate {
 pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Explanation {
     let mut explanation = Explanation::default();
     match decide(snapshot, role, request) {
-        None => explanation.rule = "the listener's service is gone".to_owned(),
-        Some(Decision::Service(service)) => {
+        Err(_) => explanation.rule = "the listener's service is gone".to_owned(),
+        Ok(Decision::Service(service)) => {
             explanation.rule = match role {
                 Role::Service(_) => "1. the service's own port",
                 Role::Gateway if is_by_host(snapshot, request) => "2. a declared host",
@@ -71,7 +71,7 @@ pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Exp
             .to_owned();
             explanation.services.push(Candidate::of(service, None));
         }
-        Some(Decision::Route(routed)) => {
+        Ok(Decision::Route(routed)) => {
             let hosts = !routed.route.matches.hosts.is_empty();
             explanation.rule =
                 if hosts { "4. a route that names the host" } else { "6. a route" }.to_owned();
@@ -79,12 +79,12 @@ pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Exp
             explain_target(&mut explanation, &routed.target, &routed.route.action);
             explanation.path = rewritten(request, &routed.route);
         }
-        Some(Decision::Forward) => {
+        Ok(Decision::Forward) => {
             explanation.rule = "5. an undeclared target".to_owned();
             explanation.note =
                 Some(format!("forwarded if allowed: {:?}", snapshot.config.proxy.forward.allow));
         }
-        Some(Decision::Fallthrough) => {
+        Ok(Decision::Fallthrough) => {
             explanation.rule = "7. every mock by path".to_owned();
         }
     }

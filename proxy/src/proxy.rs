@@ -3,7 +3,7 @@
 
 use crate::access_log::AccessLog;
 use crate::body::Outgoing;
-use crate::flow;
+use crate::flow::{self, Call};
 use crate::hygiene::ViaToken;
 use crate::route::Role;
 use crate::service::ServiceState;
@@ -120,7 +120,9 @@ impl Serve for Gate {
         request: Request<Body>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Outgoing>> + Send + 'static {
-        async move { flow::run(&self.proxy, &self.role, request, peer).await }
+        let snapshot = self.proxy.snapshot();
+        let call = Call::arrive(self.proxy.log.clone(), &snapshot, request, Some(peer));
+        async move { flow::run(&self.proxy, &snapshot, &self.role, call).await }
     }
 }
 
@@ -130,6 +132,10 @@ pub struct EventFlow(pub Arc<Proxy>);
 impl Flow for EventFlow {
     fn call(&self, service: &str, request: Request<Body>) -> BoxFuture<Response<Body>> {
         let (proxy, service) = (self.0.clone(), service.to_owned());
-        Box::pin(async move { flow::call(&proxy, &service, request).await.map(Body::boxed) })
+        let snapshot = proxy.snapshot();
+        let call = Call::arrive(proxy.log.clone(), &snapshot, request, None);
+        Box::pin(
+            async move { flow::call(&proxy, &snapshot, &service, call).await.map(Body::boxed) },
+        )
     }
 }

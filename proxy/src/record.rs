@@ -8,11 +8,11 @@ use crate::upstream::Endpoint;
 use http::{HeaderValue, Method, Uri};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use stitch_net::Reason;
 use tokio::time::Instant;
 
-/// A request on its way. Dropping it unfinished means that the caller went away.
+/// What is known about a request on its way.
 #[derive(Debug)]
 pub(crate) struct Record {
     log: Arc<AccessLog>,
@@ -20,13 +20,10 @@ pub(crate) struct Record {
     peer: Option<SocketAddr>,
     method: Method,
     uri: Uri,
-    /// As asked for; `None` for absolute targets, whose `uri` has it.
-    pub host: Option<HeaderValue>,
     pub caller: Option<Arc<str>>,
-    pub request_id: Option<HeaderValue>,
     target: Option<Target>,
-    pub source: Source,
-    pub reason: Option<Reason>,
+    source: Source,
+    reason: Option<Reason>,
     pub endpoint: Option<Arc<Endpoint>>,
     /// 0 until the answer's head is known.
     status: u16,
@@ -52,9 +49,7 @@ impl Record {
             peer,
             method: method.clone(),
             uri: uri.clone(),
-            host: None,
             caller: None,
-            request_id: None,
             target: None,
             source: Source::Stitch,
             reason: None,
@@ -78,39 +73,14 @@ impl Record {
     }
 
     /// The answer's head is on its way to the caller.
-    pub fn answered(&mut self, status: u16) {
+    pub fn answered(&mut self, status: u16, source: Source, reason: Option<Reason>) {
         self.status = status;
+        self.source = source;
+        self.reason = reason;
     }
 
-    fn line(&self, took: std::time::Duration) -> Line {
-        let text = |value: &Option<HeaderValue>| {
-            value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-        };
-        let host = match self.uri.authority() {
-            Some(authority) => authority.to_string(),
-            None => text(&self.host),
-        };
-        Line {
-            at: SystemTime::now(),
-            peer: self.peer.map_or_else(|| "event".to_owned(), |peer| peer.to_string()),
-            method: self.method.to_string(),
-            host,
-            path: self.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
-            status: self.status,
-            bytes: self.bytes,
-            took,
-            service: self.target.as_ref().map_or("-", |target| &target.name).to_owned(),
-            source: self.source.as_str(),
-            endpoint: self.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
-            reason: self.reason,
-            request_id: text(&self.request_id),
-            caller: self.caller.as_deref().unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
+    /// Counts and logs. Without an answer the caller must have gone away.
+    pub fn close(&mut self, host: Option<&HeaderValue>, request_id: &HeaderValue) {
         if self.status == 0 {
             self.status = Reason::ClientClosed.status();
             self.reason = Some(Reason::ClientClosed);
@@ -120,7 +90,29 @@ impl Drop for Record {
             target.state.stats.finish(self.source, self.status, took);
         }
         if self.log.wants(self.status, self.reason) {
-            self.log.write(self.line(took));
+            self.log.write(self.line(took, host, request_id));
+        }
+    }
+
+    fn line(&self, took: Duration, host: Option<&HeaderValue>, request_id: &HeaderValue) -> Line {
+        let text = |value: Option<&HeaderValue>| {
+            value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        Line {
+            at: SystemTime::now(),
+            peer: self.peer.map_or_else(|| "event".to_owned(), |peer| peer.to_string()),
+            method: self.method.to_string(),
+            host: text(host),
+            path: self.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
+            status: self.status,
+            bytes: self.bytes,
+            took,
+            service: self.target.as_ref().map_or("-", |target| &target.name).to_owned(),
+            source: self.source.as_str(),
+            endpoint: self.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
+            reason: self.reason,
+            request_id: text(Some(request_id)),
+            caller: self.caller.as_deref().unwrap_or_default().to_owned(),
         }
     }
 }

@@ -68,7 +68,7 @@ pub async fn drive<S: Serve, Io>(
     let handle = peer.connection.clone();
     handle.enter(Phase::Idle);
     let io = TokioIo::new(io);
-    let service = service_fn(|request| answer(request, serve.clone(), peer.clone()));
+    let service = service_fn(|request| answer(request, &serve, &peer));
     let mut connection = http1::Builder::new()
         .max_buf_size(options.header_bytes.max(8192))
         .serve_connection(io, service)
@@ -164,23 +164,30 @@ fn poll_timer<R>(
     Poll::Pending
 }
 
-async fn answer<S: Serve>(
+/// Not an `async fn`: those copy their arguments into the future that hyper then moves about.
+fn answer<S: Serve>(
     request: Request<Incoming>,
-    serve: Arc<S>,
-    peer: Arc<Peer>,
-) -> Result<Response<Departing<Either<S::Body, Body>>>, Infallible> {
+    serve: &Arc<S>,
+    peer: &Arc<Peer>,
+) -> impl Future<Output = Result<Response<Departing<Either<S::Body, Body>>>, Infallible>> + use<S> {
     let handle = peer.connection.clone();
     handle.enter(Phase::Busy);
-    let response = match host::refuse(&request) {
+    let answering = match host::refuse(&request) {
         Some(why) => {
             let problem = Problem::new(Reason::BadRequest, why);
             let mut response = problem.respond(request.headers());
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            response.map(Either::Right)
+            Err(Box::new(response))
         }
-        None => serve.serve(request.map(Body::from), peer).await.map(Either::Left),
+        None => Ok(serve.clone().serve(request.map(Body::from), peer.clone())),
     };
-    Ok(response.map(|body| Departing { body, handle }))
+    async move {
+        let response = match answering {
+            Ok(answering) => answering.await.map(Either::Left),
+            Err(refusal) => refusal.map(Either::Right),
+        };
+        Ok(response.map(|body| Departing { body, handle }))
+    }
 }
 
 /// A connection that broke is normal; what the peer sent wrong is counted.

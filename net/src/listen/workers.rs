@@ -34,14 +34,14 @@ impl Drop for Place {
 }
 
 impl Workers {
-    /// Starts `count` workers (at least one).
+    /// Starts `count` workers (at least one); `name` names their threads.
     ///
     /// # Errors
     /// When a thread or its reactor cannot be made.
-    pub fn start(count: usize) -> io::Result<Self> {
+    pub fn start(name: &str, count: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let workers = (0..count.max(1))
-            .map(|number| Worker::start(number, stop.clone()))
+            .map(|number| Worker::start(format!("{name}-{number}"), stop.clone()))
             .collect::<io::Result<_>>()?;
         Ok(Self { workers, stop })
     }
@@ -74,11 +74,11 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
+    fn start(name: String, stop: CancellationToken) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new()
-            .name(format!("stitch-worker-{number}"))
+            .name(name)
             .spawn(move || runtime.block_on(stop.cancelled()))?;
         Ok(Self { runtime: handle, load: Arc::default(), thread: Some(thread) })
     }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn connections_spread_evenly_and_places_are_given_back() {
-        let workers = Workers::start(2).unwrap();
+        let workers = Workers::start("test", 2).unwrap();
         let (first, first_place) = workers.least_loaded();
         let first = first.id();
         let (second, _second_place) = workers.least_loaded();

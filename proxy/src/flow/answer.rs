@@ -1,12 +1,10 @@
-//! An answer on its way back, with what it holds on to.
+//! An answer on its way back.
 
-use crate::body::Holds;
+use super::Answered;
 use crate::rescue::Failure;
 use crate::stats::Source;
-use crate::upstream::Endpoint;
 use http::header::{HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
-use std::sync::Arc;
 use stitch_config::pattern::{PathPattern, PathTemplate};
 use stitch_net::reason::REASON;
 use stitch_net::{Body, Reason};
@@ -15,22 +13,14 @@ use stitch_net::{Body, Reason};
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub response: Response<Body>,
-    pub holds: Holds,
     pub source: Source,
     pub reason: Option<Reason>,
-    pub endpoint: Option<Arc<Endpoint>>,
 }
 
 impl Answer {
     /// Made by the proxy itself.
     pub fn by_stitch(response: Response<Body>) -> Self {
-        Self {
-            response,
-            holds: Holds::default(),
-            source: Source::Stitch,
-            reason: None,
-            endpoint: None,
-        }
+        Self { response, source: Source::Stitch, reason: None }
     }
 
     /// Made by a mock; its reason, if it has one, is in its header.
@@ -39,7 +29,7 @@ impl Answer {
             Reason::ALL.iter().find(|reason| value.as_bytes() == reason.as_str().as_bytes())
         });
         let reason = reason.copied();
-        Self { source: Source::Mock, reason, ..Self::by_stitch(response) }
+        Self { response, source: Source::Mock, reason }
     }
 }
 
@@ -49,7 +39,7 @@ pub(super) fn redirect(
     pattern: &PathPattern,
     to: &PathTemplate,
     status: u16,
-) -> Result<Answer, Failure> {
+) -> Answered {
     let path = request.uri().path();
     let captures = pattern.captures(path).unwrap_or_default();
     let mut location = to.render(pattern, path, &captures);

@@ -1,5 +1,7 @@
 //! What is learnt about a request when it arrives, and the marks put on its answer.
 
+use crate::access_log::AccessLog;
+use crate::body::Holds;
 use crate::hygiene::{self, REQUEST_ID};
 use crate::record::Record;
 use crate::rescue::Failure;
@@ -9,13 +11,18 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::{ACCEPT, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Uri};
+use http_body::Body as _;
+use http_body_util::Limited;
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 use stitch_config::pattern::{PathPattern, PathTemplate};
 use stitch_net::{Body, Peer};
 
-/// One request's surroundings, kept beside it while it travels.
+/// One request and its surroundings, from arrival until the answer's body has ended.
+#[derive(Debug)]
 pub(crate) struct Call {
+    /// The request; taken out when it is handed on.
+    pub request: Request<Body>,
     /// `None` for requests that events cause.
     pub peer: Option<Arc<Peer>>,
     /// The host that was asked for.
@@ -23,30 +30,56 @@ pub(crate) struct Call {
     /// `Upgrade` and the client's side of it.
     pub upgrade: Option<(HeaderValue, OnUpgrade)>,
     pub request_id: HeaderValue,
-    accept: Option<HeaderValue>,
     /// Undeclared targets are passed through unmarked.
     pub unmarked: bool,
+    accept: Option<HeaderValue>,
+    pub holds: Holds,
+    /// Closed when the call is dropped.
+    pub record: Record,
 }
 
 impl Call {
     /// Cleans the request and remembers what later steps need.
     pub fn arrive(
+        log: Arc<AccessLog>,
         snapshot: &Snapshot,
-        request: &mut Request<Body>,
+        mut request: Request<Body>,
         peer: Option<Arc<Peer>>,
-        record: &mut Record,
-    ) -> Self {
-        let trusted = peer.as_ref().is_none_or(|peer| snapshot.trusts(peer.remote.ip()));
+    ) -> Box<Self> {
+        let remote = peer.as_ref().map(|peer| peer.remote);
+        let mut record = Record::begin(log, request.method(), request.uri(), remote);
+        let trusted = remote.is_none_or(|remote| snapshot.trusts(remote.ip()));
         let host = hygiene::requested_host(request.headers(), request.uri());
         let found = hygiene::clean_request(request.headers_mut(), trusted);
-        let upgrade = found.upgrade.map(|value| (value, hyper::upgrade::on(&mut *request)));
+        let upgrade = found.upgrade.map(|value| (value, hyper::upgrade::on(&mut request)));
         let kept = request.headers().get(REQUEST_ID).filter(|_| trusted).cloned();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);
-        record.host.clone_from(&host);
-        record.request_id = Some(request_id.clone());
         record.caller = found.proxy_authorization.as_ref().and_then(proxy_user);
         let accept = request.headers().get(ACCEPT).cloned();
-        Self { peer, host, upgrade, request_id, accept, unmarked: false }
+        Box::new(Self {
+            request,
+            peer,
+            host,
+            upgrade,
+            request_id,
+            unmarked: false,
+            accept,
+            holds: Holds::default(),
+            record,
+        })
+    }
+
+    /// Holds the body to `limits.body`: at once when its length is known, else while it is read.
+    pub fn limit_body(&mut self, most: u64) -> Result<(), Failure> {
+        let body = self.request.body_mut();
+        if body.size_hint().lower() > most {
+            return Err(Failure::TooLarge(most));
+        }
+        if !body.is_end_stream() {
+            let bytes = usize::try_from(most).unwrap_or(usize::MAX);
+            *body = Body::boxed(Limited::new(std::mem::take(body), bytes));
+        }
+        Ok(())
     }
 
     /// The part of the request's headers that decides the form of an error.
@@ -59,6 +92,12 @@ impl Call {
         if !self.unmarked {
             response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
         }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.record.close(self.host.as_ref(), &self.request_id);
     }
 }
 

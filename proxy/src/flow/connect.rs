@@ -1,14 +1,14 @@
 //! CONNECT: a tunnel to something declared is served from the inside; any other target is dialled,
 //! if `forward` allows it, before the client is told 200.
 
-use super::{Answer, Call};
+use super::{Answer, Answered, Call};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::{Authority, Decision, Role};
 use crate::snapshot::Snapshot;
 use crate::tunnel;
 use crate::upstream::connect;
-use http::{Request, Response};
+use http::Response;
 use std::sync::Arc;
 use stitch_config::model::Timeouts;
 use stitch_net::Body;
@@ -17,14 +17,13 @@ pub(super) async fn answer(
     proxy: &Arc<Proxy>,
     snapshot: &Snapshot,
     decision: Decision<'_>,
-    mut request: Request<Body>,
     call: &mut Call,
-) -> Result<Answer, Failure> {
+) -> Answered {
     let Some(peer) = call.peer.clone() else {
-        return Err(refused("events cannot open tunnels"));
+        return Err(refused("events cannot open tunnels").into());
     };
     call.unmarked = true;
-    let client = hyper::upgrade::on(&mut request);
+    let client = hyper::upgrade::on(&mut call.request);
     match decision {
         Decision::Service(service) => {
             let role = Role::Service(service.declared.name.clone());
@@ -34,7 +33,7 @@ pub(super) async fn answer(
             tunnel::serve_inside(client, proxy.clone(), Role::Gateway, None, peer);
         }
         Decision::Forward | Decision::Fallthrough => {
-            let authority = request.uri().authority().map(ToString::to_string);
+            let authority = call.request.uri().authority().map(ToString::to_string);
             let authority = authority.ok_or_else(|| refused("CONNECT without a target"))?;
             let target = Authority::parse(&authority);
             let port = target.port.ok_or_else(|| refused("the CONNECT target has no port"))?;
@@ -53,7 +52,7 @@ async fn dial(
     snapshot: &Snapshot,
     host: &str,
     port: u16,
-) -> Result<tokio::net::TcpStream, Failure> {
+) -> Result<tokio::net::TcpStream, Box<Failure>> {
     let endpoint = snapshot.forward.target(host, port);
     let stream = connect(&endpoint, Timeouts::default().connect)
         .await
@@ -64,9 +63,9 @@ async fn dial(
         return Ok(stream);
     }
     let ports: Vec<_> = snapshot.forward.connect_ports().iter().map(u16::to_string).collect();
-    Err(Failure::Denied {
+    Err(Box::new(Failure::Denied {
         target: endpoint.to_string(),
         why: format!("CONNECT may reach ports {} only", ports.join(", ")),
         hint: format!("add {port} to proxy.forward.connect_ports"),
-    })
+    }))
 }

@@ -30,14 +30,18 @@ pub enum Decision<'s> {
     Fallthrough,
 }
 
-/// Decides who gets a request. `None` when the listener's service is gone since a reload.
+/// Decides who gets a request.
+///
+/// # Errors
+/// With the service's name when the listener's service is gone since a reload.
 pub fn decide<'s, B>(
     snapshot: &'s Snapshot,
     role: &Role,
     request: &Request<B>,
-) -> Option<Decision<'s>> {
+) -> Result<Decision<'s>, String> {
     if let Role::Service(name) = role {
-        return snapshot.service(name).map(Decision::Service);
+        let service = snapshot.service(name).map(Decision::Service);
+        return service.ok_or_else(|| name.to_string());
     }
     let target = request.uri().authority().map(|authority| Authority::parse(authority.as_str()));
     // An address of our own is no target: a client without NO_PROXY means us.
@@ -47,21 +51,21 @@ pub fn decide<'s, B>(
         Some(Authority::parse(host))
     });
     if let Some(service) = host.and_then(|host| snapshot.hosts.get(host)) {
-        return Some(Decision::Service(service));
+        return Ok(Decision::Service(service));
     }
     if let Some(target) = target
         && let Some(service) = snapshot.by_url(target)
     {
-        return Some(Decision::Service(service));
+        return Ok(Decision::Service(service));
     }
     if let Some(route) = host.and_then(|host| snapshot.routes.find_for_host(host, request)) {
-        return Some(Decision::Route(route));
+        return Ok(Decision::Route(route));
     }
     if target.is_some() || request.method() == Method::CONNECT {
-        return Some(Decision::Forward);
+        return Ok(Decision::Forward);
     }
     match snapshot.routes.find_anywhere(request) {
-        Some(route) => Some(Decision::Route(route)),
-        None => Some(Decision::Fallthrough),
+        Some(route) => Ok(Decision::Route(route)),
+        None => Ok(Decision::Fallthrough),
     }
 }

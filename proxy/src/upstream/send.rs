@@ -29,29 +29,35 @@ pub enum SendError {
     Protocol(hyper::Error),
 }
 
-/// Sends a request and waits for the head of its answer.
+/// Sends a request and waits for the head of its answer. The request is taken out of `request`.
 ///
 /// # Errors
 /// See [`SendError`]. Dropping the future closes the connection that it used.
 pub async fn send(
     endpoint: &Endpoint,
-    mut request: Request<Body>,
+    request: &mut Request<Body>,
     connect_limit: Duration,
 ) -> Result<Sent, SendError> {
     if let Some(mut sender) = pool::take(endpoint) {
-        let spare = is_replayable(&request).then(|| copy_head(&request));
-        match sender.try_send_request(request).await {
+        let spare = is_replayable(request).then(|| copy_head(request));
+        match sender.try_send_request(std::mem::take(request)).await {
             Ok(response) => return Ok((response, Lease::new(endpoint, sender))),
             Err(mut error) => match error.take_message().or(spare) {
-                Some(unspent) if is_broken(error.error()) => request = unspent,
+                Some(unspent) if is_broken(error.error()) => *request = unspent,
                 _ => return Err(classify(error.into_error())),
             },
         }
     }
-    let stream = match connect(endpoint, connect_limit).await {
-        Ok(stream) => stream,
-        Err(error) => return Err(SendError::Connect(error)),
-    };
+    // Boxed: connecting is rare, and its state is larger than all the rest.
+    Box::pin(send_on_new_connection(endpoint, request, connect_limit)).await
+}
+
+async fn send_on_new_connection(
+    endpoint: &Endpoint,
+    request: &mut Request<Body>,
+    connect_limit: Duration,
+) -> Result<Sent, SendError> {
+    let stream = connect(endpoint, connect_limit).await.map_err(SendError::Connect)?;
     let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(SendError::Reset)?;
     tokio::spawn(async move {
@@ -59,7 +65,7 @@ pub async fn send(
             tracing::trace!(%error, "Upstream connection ended");
         }
     });
-    match sender.send_request(request).await {
+    match sender.send_request(std::mem::take(request)).await {
         Ok(response) => Ok((response, Lease::new(endpoint, sender))),
         Err(error) => Err(classify(error)),
     }
