@@ -28,6 +28,9 @@ pub trait MockService: Send + Sync {
     fn offer(&self, request: Request<Body>) -> Offered;
 }
 
+/// Builds the answer that explains a miss.
+pub type Explain = Box<dyn FnOnce(&Request<Body>) -> Response<Body> + Send>;
+
 /// What became of an offer.
 pub enum Offered {
     /// Decided at once.
@@ -47,7 +50,7 @@ pub enum Outcome {
         /// The request, unspent. Boxed to keep the common variant small.
         request: Box<Request<Body>>,
         /// Builds the explaining answer; only called when it is needed.
-        explain: Box<dyn FnOnce(&Request<Body>) -> Response<Body> + Send>,
+        explain: Explain,
     },
 }
 

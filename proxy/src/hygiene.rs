@@ -265,8 +265,11 @@ mod tests {
         map
     }
 
+    /// Sorted: removing a header moves another into its place.
     fn names(map: &HeaderMap) -> Vec<&str> {
-        map.keys().map(HeaderName::as_str).collect()
+        let mut names: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     #[test]
@@ -300,7 +303,7 @@ mod tests {
         clean_request(&mut map, true);
         assert_eq!(
             names(&map),
-            ["host", "authorization", "x-forwarded-for", "forwarded", "cookie"]
+            ["authorization", "cookie", "forwarded", "host", "x-forwarded-for"]
         );
     }
 

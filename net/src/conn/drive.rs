@@ -164,12 +164,15 @@ fn poll_timer<R>(
     Poll::Pending
 }
 
+/// A handler's answer, or our own refusal, on its way out.
+type Departure<S> = Response<Departing<Either<<S as Serve>::Body, Body>>>;
+
 /// Not an `async fn`: those copy their arguments into the future that hyper then moves about.
 fn answer<S: Serve>(
     request: Request<Incoming>,
     serve: &Arc<S>,
     peer: &Arc<Peer>,
-) -> impl Future<Output = Result<Response<Departing<Either<S::Body, Body>>>, Infallible>> + use<S> {
+) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
     let handle = peer.connection.clone();
     handle.enter(Phase::Busy);
     let answering = match host::refuse(&request) {

@@ -17,10 +17,10 @@ impl Drop for InFlight {
 }
 
 /// Picks an endpoint; `None` when there are none. `draw` gives a number below its argument.
-pub fn pick<'e>(
-    endpoints: &'e [Arc<Endpoint>],
+pub fn pick(
+    endpoints: &[Arc<Endpoint>],
     mut draw: impl FnMut(u64) -> u64,
-) -> Option<(&'e Arc<Endpoint>, InFlight)> {
+) -> Option<(&Arc<Endpoint>, InFlight)> {
     match endpoints {
         [] => None,
         // Nothing to balance, nothing to count.
@@ -77,13 +77,11 @@ mod tests {
     #[test]
     fn weights_are_shares() {
         let endpoints = endpoints(&[1, 3]);
-        let mut turn = 0;
         let mut hits = [0, 0];
-        for _ in 0..400 {
+        for turn in 0..400 {
             let mut draws = [turn % 4, turn % 4].into_iter();
             let (picked, _in_flight) = pick(&endpoints, |_| draws.next().unwrap()).unwrap();
             hits[usize::from(Arc::ptr_eq(picked, &endpoints[1]))] += 1;
-            turn += 1;
         }
         assert_eq!(hits, [100, 300]);
     }

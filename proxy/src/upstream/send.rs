@@ -93,7 +93,8 @@ fn is_broken(error: &hyper::Error) -> bool {
 }
 
 fn is_io(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+    let source = std::error::Error::source(error);
+    source.is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 fn classify(error: hyper::Error) -> SendError {
