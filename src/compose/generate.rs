@@ -236,8 +236,11 @@ fn aliases(config: &Config) -> Vec<&str> {
     let hosts = http().flat_map(|service| service.hosts.iter().filter_map(network_name));
     let routes = config.routes.iter().filter(|route| !matches!(route.action, RouteAction::Stitch));
     let routes = routes.flat_map(|route| route.matches.hosts.iter().filter_map(network_name));
+    // A name that is also a real endpoint's must lead there, or stitch would ask itself.
+    let endpoints = || http().flat_map(|service| &service.upstreams);
+    let elsewhere = |host: &&str| !endpoints().any(|endpoint| endpoint.host == *host);
     let mut aliases = Vec::new();
-    for name in names.chain(hosts).chain(routes) {
+    for name in names.chain(hosts.chain(routes).filter(elsewhere)) {
         let ours = config.service(name).is_none_or(|service| service.kind == Kind::Http);
         if ours && name != STITCH && !aliases.contains(&name) {
             aliases.push(name);

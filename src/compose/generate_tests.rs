@@ -217,7 +217,9 @@ fn names_of_the_network_are_services_and_hosts_that_are_not_local() {
     let host = |host: &str| HostPattern { host: host.to_owned(), port: None };
     let mut users = real("users", &[("api.example.com", 80)]);
     users.hosts =
-        ["users", "users.localhost", "users.test", "*.test", "10.0.0.1", "db"].map(host).to_vec();
+        ["users", "users.localhost", "users.test", "api.example.com", "*.test", "10.0.0.1", "db"]
+            .map(host)
+            .to_vec();
     let mut config = config(vec![users, infra("db", "postgres", &[])]);
     let services = RouteAction::Services {
         targets: vec![Target { service: "users".into(), weight: 1 }],
