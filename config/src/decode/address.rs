@@ -47,14 +47,12 @@ pub(crate) struct HttpUrl {
 impl FromScalar for HttpUrl {
     const WHAT: &'static str = "a URL such as http://localhost:8000";
 
-    fn from_scalar(scalar: &crate::yaml::Scalar) -> Result<Self, Wrong> {
-        match String::from_scalar(scalar) {
-            Ok(text) => Self::from_text(&text),
-            Err(wrong) => Err(wrong),
-        }
-    }
-
     fn from_text(text: &str) -> Result<Self, Wrong> {
+        // Quoted text is never expanded, and a URL cannot hold a brace.
+        if text.contains("${") {
+            return Err(Wrong::new(format!("{text:?} stands in quotes, so it is not filled in"))
+                .hint("remove the quotes; inside { } write the map over several lines instead"));
+        }
         let rest = after_scheme(text)?;
         let (authority, path) = match rest.find(['/', '?', '#']) {
             Some(end) => rest.split_at(end),

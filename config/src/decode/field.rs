@@ -48,7 +48,8 @@ impl<T: Decode> Decode for Vec<T> {
             );
             return None;
         };
-        Some(items.iter().filter_map(|item| T::decode(item, report)).collect())
+        let sound = items.iter().filter(|item| !item.is_reported());
+        Some(sound.filter_map(|item| T::decode(item, report)).collect())
     }
 
     fn schema(defs: &mut Defs) -> Json {
@@ -74,6 +75,26 @@ impl<T: Decode> Decode for Many<T> {
     }
 }
 
+/// A list that says something only if it has an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct NonEmpty<T>(pub(crate) T);
+
+impl<T: Decode> Decode for NonEmpty<T> {
+    fn decode(node: &Node, report: &mut Report) -> Option<Self> {
+        if matches!(&node.value, Value::List(items) if items.is_empty()) {
+            report.push(
+                node.error("the list is empty").hint("write at least one entry, or remove the key"),
+            );
+            return None;
+        }
+        T::decode(node, report).map(Self)
+    }
+
+    fn schema(defs: &mut Defs) -> Json {
+        T::schema(defs)
+    }
+}
+
 /// A map whose keys are names that the file chooses, in file order.
 #[derive(Clone, Debug)]
 pub(crate) struct Named<T>(pub(crate) Vec<(At<String>, T)>);
@@ -88,6 +109,9 @@ impl<T: Decode> Decode for Named<T> {
             return None;
         };
         let decoded = entries.iter().filter_map(|entry| {
+            if entry.value.is_reported() {
+                return None;
+            }
             let path = entry.value.spot.path.clone();
             let spot = Spot { place: entry.key_place, path };
             if entry.value.is_null() && !T::TAKES_NULL {

@@ -25,6 +25,13 @@ macro_rules! record {
         #[derive(Clone, Debug, Default)]
         pub(crate) struct $name {
             $( $(#[doc = $doc])* pub(crate) $field: Option<$kind>, )*
+            pub(crate) written: Vec<&'static str>,
+        }
+
+        impl $crate::decode::Record for $name {
+            fn written(&self) -> &[&'static str] {
+                &self.written
+            }
         }
 
         impl $crate::decode::Decode for $name {
@@ -39,6 +46,7 @@ macro_rules! record {
                     $( $field: $crate::decode::field(
                         node, entries, $key, !<[&str]>::is_empty(&[$(stringify!($need))?]), report,
                     ), )*
+                    written: $crate::decode::written(entries, &[$($key),*]),
                 })
             }
 
@@ -61,6 +69,23 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
+
+/// What every record knows besides its fields.
+pub(crate) trait Record {
+    /// The keys that have a value in the file, right or wrong.
+    fn written(&self) -> &[&'static str];
+
+    /// Whether the key has a value in the file; a wrong one has been reported and is not missing.
+    fn has(&self, key: &str) -> bool {
+        self.written().contains(&key)
+    }
+}
+
+/// Those of the keys that have a value.
+pub(crate) fn written(entries: &[Entry], keys: &[&'static str]) -> Vec<&'static str> {
+    let has = |key: &&str| entries.iter().any(|entry| entry.key == **key && !entry.value.is_null());
+    keys.iter().copied().filter(has).collect()
+}
 
 /// The entries of a map, after keys that do not belong there have been reported.
 pub(crate) fn known_keys<'n>(
@@ -101,6 +126,7 @@ pub(crate) fn field<T: Decode>(
     report: &mut Report,
 ) -> Option<T> {
     match entries.iter().find(|entry| entry.key == key) {
+        Some(entry) if entry.value.is_reported() => None,
         Some(entry) if !entry.value.is_null() || T::TAKES_NULL => T::decode(&entry.value, report),
         Some(entry) if required => {
             report.push(entry.value.error(format!("{key:?} has no value")));

@@ -30,7 +30,9 @@ pub(crate) trait FromScalar: Sized {
     /// Reads any scalar but null.
     fn from_scalar(scalar: &Scalar) -> Result<Self, Wrong> {
         match &scalar.kind {
-            Kind::Null => Err(Wrong::new(format!("expected {}, found nothing", Self::WHAT))),
+            Kind::Null | Kind::Reported => {
+                Err(Wrong::new(format!("expected {}, found nothing", Self::WHAT)))
+            }
             Kind::Bool(value) => Self::from_bool(*value),
             Kind::Number(number) => Self::from_number(number, &scalar.text),
             Kind::Text => Self::from_text(&scalar.text),
@@ -92,7 +94,7 @@ impl FromScalar for String {
             )
             .hint("remove the quotes; inside { } write the map over several lines instead")),
             Kind::Text => Ok(scalar.text.clone()),
-            Kind::Null => Err(Wrong::new("expected text, found nothing")),
+            Kind::Null | Kind::Reported => Err(Wrong::new("expected text, found nothing")),
             Kind::Bool(_) | Kind::Number(_) => {
                 Err(Wrong::new(format!("expected text, found {}", scalar.describe()))
                     .hint(format!("put it in quotes: \"{}\"", scalar.text)))
@@ -170,6 +172,14 @@ macro_rules! integers {
     ($($name:ty: $what:literal),+) => {$(
         impl FromScalar for $name {
             const WHAT: &'static str = $what;
+
+            fn from_text(text: &str) -> Result<Self, Wrong> {
+                let wrong = Wrong::new(format!("expected {}, found {text:?}", Self::WHAT));
+                Err(match text.parse::<$name>() {
+                    Ok(_) => wrong.hint("remove the quotes"),
+                    Err(_) => wrong,
+                })
+            }
 
             fn from_number(number: &Number, text: &str) -> Result<Self, Wrong> {
                 let whole = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));

@@ -2,7 +2,7 @@
 
 use super::RawResponse;
 use crate::data::{Data, Text};
-use crate::decode::{At, Capability, Many, Named, Share, Status, Verb, Word, record};
+use crate::decode::{At, Capability, Many, Named, NonEmpty, Share, Status, Verb, Word, record};
 use crate::model::DelayRange;
 use crate::pattern::PathPattern;
 use std::time::Duration;
@@ -13,7 +13,7 @@ record! {
         /// Path pattern: /charges/{id}, /static/**, or ~REGEX.
         "path" required => path: At<PathPattern>,
         /// One method, a list, or ANY. Default GET.
-        "method" => method: At<Many<Verb>>,
+        "method" => method: At<NonEmpty<Many<Verb>>>,
         /// The answer: a status, text, a JSON body, or a map of status, headers and body or file.
         /// Default: 200 without a body.
         "response" => response: RawResponse,

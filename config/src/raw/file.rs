@@ -57,9 +57,7 @@ impl FromScalar for EventsChoice {
             "auto" => Ok(Self(Events::Auto)),
             "in-process" => Ok(Self(Events::InProcess)),
             _ => match text.strip_prefix("nats://") {
-                Some(host) if !host.is_empty() && !host.contains([' ', '/']) => {
-                    Ok(Self(Events::Nats(text.to_owned())))
-                }
+                Some(host) if is_authority(host) => Ok(Self(Events::Nats(text.to_owned()))),
                 // The value may hold a password, so only its beginning is repeated.
                 Some(_) => Err(Wrong::new("the nats:// address is not a host and port")
                     .hint("write nats://localhost:4222")),
@@ -74,3 +72,9 @@ impl FromScalar for EventsChoice {
     }
 }
 scalars!(EventsChoice);
+
+/// Something before and after an "@", if there is one, and no path.
+fn is_authority(text: &str) -> bool {
+    text.split('@').all(|part| !part.is_empty())
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+}

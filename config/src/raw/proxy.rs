@@ -1,8 +1,8 @@
 //! `proxy:` as typed.
 
 use crate::decode::{
-    At, Capability, FromScalar, Many, NetRule, ShortOr, Size, SizeOrNone, Word, Wrong, choice,
-    record, scalars,
+    At, Capability, FromScalar, Many, NetRule, NonEmpty, ShortOr, Size, SizeOrNone, Word, Wrong,
+    choice, record, scalars,
 };
 use crate::model::{AccessLogFormat, AccessLogOnly, Workers};
 use serde_json::{Number, Value as Json, json};
@@ -13,7 +13,7 @@ record! {
     /// The proxy's own listeners and limits.
     RawProxy("proxy") {
         /// Reverse and HTTP_PROXY traffic on one port; a list is fine. Default 127.0.0.1:8080.
-        "listen" => listen: Many<At<SocketAddr>>,
+        "listen" => listen: NonEmpty<Many<At<SocketAddr>>>,
         /// The admin API, as an address or a map. Default 127.0.0.1:9900.
         "admin" => admin: ShortOr<At<SocketAddr>, RawAdmin>,
         /// Worker threads: `auto` (one per core) or a number. Default auto.

@@ -76,7 +76,7 @@ fn scalar_response(node: &Node, scalar: &Scalar, report: &mut Report) -> Option<
                 None
             }
         },
-        Kind::Bool(_) | Kind::Null => {
+        Kind::Bool(_) | Kind::Null | Kind::Reported => {
             report.push(
                 node.error(format!("expected a status, text or a map, found {}", node.describe()))
                     .hint(format!("for this as body write response: {{ body: {} }}", scalar.text)),

@@ -1,7 +1,9 @@
 //! A route as typed.
 
 use super::RawTimeout;
-use crate::decode::{AnyText, At, Many, Named, RedirectStatus, ShortOr, Verb, Word, record};
+use crate::decode::{
+    AnyText, At, Many, Named, NonEmpty, RedirectStatus, ShortOr, Verb, Word, record,
+};
 use crate::model::HostPattern;
 use crate::pattern::PathPattern;
 use std::time::Duration;
@@ -12,7 +14,7 @@ record! {
         /// A path, or a map of conditions that must all hold.
         "match" required => matches: ShortOr<At<PathPattern>, RawMatch>,
         /// A service, several with weights, or `stitch` for the proxy's own health and metrics.
-        "to" => to: At<Many<ShortOr<At<Word>, RawTarget>>>,
+        "to" => to: At<NonEmpty<Many<ShortOr<At<Word>, RawTarget>>>>,
         /// The path that the service sees; `{name}` and a final `**` are filled from the match.
         "rewrite" => rewrite: At<Word>,
         /// Sends the client elsewhere instead: a path or URL, or a map with a status.
@@ -31,9 +33,9 @@ record! {
         /// A path pattern. Default: every path.
         "path" => path: At<PathPattern>,
         /// One host or several. Default: every host.
-        "host" => host: Many<HostPattern>,
+        "host" => host: NonEmpty<Many<HostPattern>>,
         /// One method or several. Default: every method.
-        "method" => method: Many<Verb>,
+        "method" => method: NonEmpty<Many<Verb>>,
         /// Headers that must be there with exactly this value.
         "headers" => headers: Named<AnyText>,
         /// Query parameters that must be there with exactly this value.

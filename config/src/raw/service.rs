@@ -3,8 +3,8 @@
 use super::{RawEndpoint, RawSubscription};
 use crate::data::Data;
 use crate::decode::{
-    AnyText, At, Capability, Decode, Defs, HttpUrl, Many, Named, ShortOr, Status, Word, choice,
-    record,
+    AnyText, At, Capability, Decode, Defs, HttpUrl, Many, Named, NonEmpty, ShortOr, Status, Word,
+    choice, record,
 };
 use crate::model::{HostPattern, Mode};
 use crate::problem::Report;
@@ -21,7 +21,7 @@ record! {
         /// Where the real service is: http://HOST:PORT, perhaps with a path before every request's.
         "url" => url: At<HttpUrl>,
         /// Several real endpoints, each a URL or a map with a weight.
-        "urls" => urls: At<Vec<ShortOr<At<HttpUrl>, RawUpstream>>>,
+        "urls" => urls: At<NonEmpty<Vec<ShortOr<At<HttpUrl>, RawUpstream>>>>,
         /// An extra listener for this service alone, on the IP of `listen`; 0 picks a free port.
         "port" => port: At<u16>,
         /// Hosts that mean this service. Default: its name and NAME.localhost.

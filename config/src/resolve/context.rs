@@ -86,7 +86,7 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
     if let Some(timeout) = main.defaults.and_then(|defaults| defaults.value.timeout) {
         cx.timeout = timeouts::merge(cx, timeouts::read(timeout));
     }
-    let proxy = proxy::resolve(cx, main.proxy);
+    let proxy = proxy::resolve(cx, main.proxy.as_ref().map(|proxy| &proxy.value));
     let services = services
         .into_iter()
         .map(|(name, raw)| Arc::new(service::resolve(cx, &name, raw, &proxy.listen)))

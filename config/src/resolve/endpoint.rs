@@ -4,7 +4,7 @@ use super::context::Context;
 use super::events::check_subject;
 use super::{body, shadow};
 use crate::data::{Data, Text};
-use crate::decode::{At, Many, Verb};
+use crate::decode::{At, Many, NonEmpty, Verb};
 use crate::model::{Endpoint, Failure, Methods, Publish};
 use crate::raw::{RawEndpoint, RawPublish};
 use http::Method;
@@ -66,8 +66,8 @@ fn spell(methods: &Methods) -> String {
     }
 }
 
-fn methods(cx: &mut Context<'_>, raw: Option<At<Many<Verb>>>) -> Methods {
-    let Some(At { spot, value: Many(verbs) }) = raw else {
+fn methods(cx: &mut Context<'_>, raw: Option<At<NonEmpty<Many<Verb>>>>) -> Methods {
+    let Some(At { spot, value: NonEmpty(Many(verbs)) }) = raw else {
         return Methods::Only(vec![Method::GET]);
     };
     let mut methods = Vec::new();

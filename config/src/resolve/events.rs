@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::data::Text;
-use crate::decode::{At, FromScalar as _, Verb, Word, Wrong};
+use crate::decode::{At, FromScalar as _, Record as _, Verb, Word, Wrong};
 use crate::model::{Action, Reaction, Subscription};
 use crate::raw::RawSubscription;
 use std::sync::Arc;
@@ -56,11 +56,14 @@ pub(super) fn subscription(
     cx: &mut Context<'_>,
     raw: At<RawSubscription>,
 ) -> Option<Arc<Subscription>> {
-    let At { spot, value: RawSubscription { subject, action, reply } } = raw;
+    let At { spot, value: raw } = raw;
+    let wrong = raw.has("action") && raw.action.is_none();
+    let RawSubscription { subject, action, reply, .. } = raw;
     if let Some(subject) = &subject {
         cx.check(&subject.spot, check_subject(&subject.value.0, true));
     }
     let reaction = match (action, reply) {
+        _ if wrong => return None,
         (Some(action), None) => Reaction::Action(cx.check(&action.spot, parse_action(&action))?),
         (None, Some(reply)) => Reaction::Reply(reply.value),
         (Some(_), Some(reply)) => {

@@ -1,7 +1,7 @@
 //! What may stand together in one service, and what a service needs at least.
 
 use super::context::Context;
-use crate::decode::At;
+use crate::decode::{At, Record as _};
 use crate::raw::{RawService, ServiceType};
 use crate::yaml::Spot;
 
@@ -73,7 +73,7 @@ pub(super) fn infra(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
                 .hint("publish ports of the container with ports: [\"4222:4222\"]"),
         );
     }
-    if raw.image.is_none() && raw.build.is_none() {
+    if !raw.has("image") && !raw.has("build") {
         cx.push(
             spot.error("an infra service needs an image")
                 .hint("write image: nats:2.10-alpine, or build:"),
@@ -83,9 +83,9 @@ pub(super) fn infra(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
 
 /// A service is reached, mocked, or at least started by compose.
 pub(super) fn purpose(cx: &mut Context<'_>, spot: &Spot, raw: &RawService) {
-    let reachable = raw.url.is_some() || raw.urls.is_some();
-    let mocked = raw.endpoints.is_some() || raw.nats_subscribe.is_some();
-    let container = raw.image.is_some() || raw.build.is_some();
+    let reachable = raw.has("url") || raw.has("urls");
+    let mocked = raw.has("endpoints") || raw.has("nats_subscribe");
+    let container = raw.has("image") || raw.has("build");
     if reachable || mocked {
         return;
     }
@@ -96,6 +96,8 @@ pub(super) fn purpose(cx: &mut Context<'_>, spot: &Spot, raw: &RawService) {
                 .error("\"command\" starts a program, but no \"url\" says where it listens")
                 .hint("add the address that the program listens on, such as url: http://localhost:8000"),
         );
+    } else if raw.has("command") {
+        // It was wrong, and has been reported.
     } else if container {
         cx.push(spot.warning("this container has no \"url\", so the proxy cannot reach it").hint(
             "add url: http://localhost:PORT, or type: infra if the proxy has nothing to do with it",
@@ -111,7 +113,7 @@ pub(super) fn purpose(cx: &mut Context<'_>, spot: &Spot, raw: &RawService) {
 
 /// Keys that only a container or a program gives a meaning.
 pub(super) fn container_keys(cx: &mut Context<'_>, raw: &RawService) {
-    let container = raw.image.is_some() || raw.build.is_some();
+    let container = raw.has("image") || raw.has("build");
     let only_for_containers = [
         ("ports", raw.ports.as_ref().map(|at| &at.spot)),
         ("volumes", raw.volumes.as_ref().map(|at| &at.spot)),
@@ -130,14 +132,14 @@ pub(super) fn container_keys(cx: &mut Context<'_>, raw: &RawService) {
             );
         }
     }
-    if let Some(env) = raw.env.as_ref().filter(|_| !container && raw.command.is_none()) {
+    if let Some(env) = raw.env.as_ref().filter(|_| !container && !raw.has("command")) {
         cx.push(
             env.spot
                 .error("\"env\" stands without a program or container that could read it")
                 .hint("add command:, image: or build:, or remove it"),
         );
     }
-    if let Some(proxied) = raw.proxied.as_ref().filter(|_| raw.command.is_none()) {
+    if let Some(proxied) = raw.proxied.as_ref().filter(|_| !raw.has("command")) {
         cx.push(
             proxied
                 .spot

@@ -15,5 +15,6 @@ mod route;
 mod service;
 mod shadow;
 mod timeouts;
+mod upstreams;
 
 pub(crate) use context::{Merged, resolve};

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::timeouts::positive;
-use crate::decode::{At, Capability, NetRule, ShortOr};
+use crate::decode::{At, Capability, NetRule, Record as _, ShortOr};
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, Forward, Limits,
     NetClass, Proxy, Secret, Workers,
@@ -15,13 +15,8 @@ use std::time::Duration;
 /// Below this hyper refuses to read, above it a header section is an attack.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=16 << 20;
 
-pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<At<RawProxy>>) -> Proxy {
-    let (spot, raw) = match raw {
-        Some(raw) => (raw.spot, Some(raw.value)),
-        None => (Spot::default(), None),
-    };
-    let raw = raw.as_ref();
-    let listen = listen(cx, &spot, raw);
+pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Proxy {
+    let listen = listen(cx, raw);
     let allow_default = if listen.iter().all(|address| address.ip().is_loopback()) {
         [NetClass::Loopback, NetClass::Private, NetClass::Public].map(AllowRule::Class).to_vec()
     } else {
@@ -39,18 +34,14 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<At<RawProxy>>) -> Proxy 
     }
 }
 
-fn listen(cx: &mut Context<'_>, spot: &Spot, raw: Option<&RawProxy>) -> Vec<SocketAddr> {
+fn listen(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Vec<SocketAddr> {
     let written = raw.and_then(|raw| raw.listen.as_ref());
-    let addresses = written.map(|many| many.0.as_slice()).unwrap_or_default();
+    let addresses = written.map(|list| list.0.0.as_slice()).unwrap_or_default();
     for address in addresses {
         cx.claims.port(address.value, "proxy.listen", &address.spot);
     }
     if !addresses.is_empty() {
         return addresses.iter().map(|address| address.value).collect();
-    }
-    // An entry that was wrong is gone from the list and has been reported.
-    if written.is_some() && !cx.report.has_errors() {
-        cx.push(spot.error("\"listen\" is an empty list").hint("write at least one address"));
     }
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     cx.claims.port(default, "proxy.listen", &Spot::default());
@@ -60,14 +51,15 @@ fn listen(cx: &mut Context<'_>, spot: &Spot, raw: Option<&RawProxy>) -> Vec<Sock
 fn admin(cx: &mut Context<'_>, raw: Option<&ShortOr<At<SocketAddr>, RawAdmin>>) -> Admin {
     let (listen, token) = match raw {
         Some(ShortOr::Short(listen)) => (Some(listen), None),
-        Some(ShortOr::Long(RawAdmin { listen, token })) => (listen.as_ref(), token.as_ref()),
+        Some(ShortOr::Long(RawAdmin { listen, token, .. })) => (listen.as_ref(), token.as_ref()),
         None => (None, None),
     };
+    let guarded = matches!(raw, Some(ShortOr::Long(admin)) if admin.has("token"));
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9900));
     let (address, spot) =
         listen.map_or((default, Spot::default()), |at| (at.value, at.spot.clone()));
     cx.claims.port(address, "proxy.admin", &spot);
-    if !address.ip().to_canonical().is_loopback() && token.is_none() {
+    if !address.ip().to_canonical().is_loopback() && !guarded {
         cx.push(
             spot.error(format!("the admin API at {address} is open to others and has no token"))
                 .hint("below \"admin:\" write \"listen:\" and \"token: ${STITCH_TOKEN}\", or listen on 127.0.0.1"),

@@ -4,11 +4,12 @@ use super::body::header_name;
 use super::context::Context;
 use super::fit::BUILT_IN;
 use super::timeouts;
-use crate::decode::{AnyText, At, Many, Named, RedirectStatus, ShortOr, Verb, Word, Wrong};
+use crate::decode::{
+    AnyText, At, Many, Named, NonEmpty, Record as _, RedirectStatus, ShortOr, Verb, Word, Wrong,
+};
 use crate::model::{Route, RouteAction, RouteMatch, Target};
 use crate::pattern::{PathPattern, PathTemplate};
 use crate::raw::{RawMatch, RawRedirect, RawRoute, RawTarget, RawTimeout};
-use crate::yaml::Spot;
 use http::{HeaderName, Method};
 
 /// What `to:` lists: service and weight, or a bare name.
@@ -16,14 +17,16 @@ type Destination = ShortOr<At<Word>, RawTarget>;
 
 /// The route, unless what it matches or where it leads is unknown.
 pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) -> Option<Route> {
-    let At { spot, value: raw } = raw;
-    let matches = raw.matches.map(|matches| conditions(cx, &spot, matches));
+    let At { spot, value: mut raw } = raw;
+    let matches = raw.matches.take().map(|matches| conditions(cx, matches));
     let pattern = matches.as_ref().map(|matches| &matches.path);
-    let timers = raw.timeout.map(|timeout| timeouts::read(timeout.value));
-    let RawTimeout { connect, request } = timers.unwrap_or_default();
+    let timers = raw.timeout.take().map(|timeout| timeouts::read(timeout.value));
+    let RawTimeout { connect, request, .. } = timers.unwrap_or_default();
     let connect_timeout = timeouts::positive(cx, connect);
     let request_timeout = timeouts::positive(cx, request);
+    let wrong = raw.has("to") && raw.to.is_none() || raw.has("redirect") && raw.redirect.is_none();
     let action = match (raw.to, raw.redirect) {
+        _ if wrong => return None,
         (Some(to), None) => forward(cx, to, raw.rewrite, pattern)?,
         (None, Some(to)) => redirect(cx, to, raw.rewrite, pattern)?,
         (Some(_), Some(redirect)) => {
@@ -58,22 +61,14 @@ fn everything() -> PathPattern {
     PathPattern::parse("/**").expect("the pattern of every path is well formed")
 }
 
-fn conditions(
-    cx: &mut Context<'_>,
-    spot: &Spot,
-    raw: ShortOr<At<PathPattern>, RawMatch>,
-) -> RouteMatch {
+fn conditions(cx: &mut Context<'_>, raw: ShortOr<At<PathPattern>, RawMatch>) -> RouteMatch {
     let raw = match raw {
         ShortOr::Short(path) => RawMatch { path: Some(path), ..RawMatch::default() },
         ShortOr::Long(raw) => raw,
     };
-    let hosts = raw.host.map(|many| many.0);
-    if hosts.as_ref().is_some_and(Vec::is_empty) && !cx.report.has_errors() {
-        cx.push(spot.error("\"host\" is an empty list").hint("remove it to match every host"));
-    }
     RouteMatch {
         path: raw.path.map_or_else(everything, |path| path.value),
-        hosts: hosts.unwrap_or_default(),
+        hosts: raw.host.map(|list| list.0.0).unwrap_or_default(),
         methods: methods(raw.method),
         headers: headers(cx, raw.headers),
         query: raw
@@ -86,8 +81,8 @@ fn conditions(
     }
 }
 
-fn methods(raw: Option<Many<Verb>>) -> Vec<Method> {
-    let verbs = raw.map(|many| many.0).unwrap_or_default();
+fn methods(raw: Option<NonEmpty<Many<Verb>>>) -> Vec<Method> {
+    let verbs = raw.map(|list| list.0.0).unwrap_or_default();
     let methods = verbs.into_iter().map(|verb| match verb {
         Verb::Any => None,
         Verb::Only(method) => Some(method),
@@ -105,11 +100,11 @@ fn headers(cx: &mut Context<'_>, raw: Option<Named<AnyText>>) -> Vec<(HeaderName
 
 fn forward(
     cx: &mut Context<'_>,
-    to: At<Many<Destination>>,
+    to: At<NonEmpty<Many<Destination>>>,
     rewrite: Option<At<Word>>,
     pattern: Option<&PathPattern>,
 ) -> Option<RouteAction> {
-    let At { spot, value: Many(destinations) } = to;
+    let At { spot, value: NonEmpty(Many(destinations)) } = to;
     if matches!(destinations.as_slice(), [ShortOr::Short(name)] if name.value.0 == BUILT_IN) {
         if let Some(rewrite) = rewrite {
             cx.push(
@@ -139,7 +134,7 @@ fn forward(
 fn target(cx: &mut Context<'_>, raw: Destination) -> Option<Target> {
     let (name, weight) = match raw {
         ShortOr::Short(name) => (name, 1),
-        ShortOr::Long(RawTarget { service, weight }) => (service?, weight.unwrap_or(1)),
+        ShortOr::Long(RawTarget { service, weight, .. }) => (service?, weight.unwrap_or(1)),
     };
     if name.value.0 == BUILT_IN {
         cx.push(
@@ -179,7 +174,7 @@ fn redirect(
     }
     let (to, status) = match raw.value {
         ShortOr::Short(to) => (to, None),
-        ShortOr::Long(RawRedirect { to, status }) => (to?, status),
+        ShortOr::Long(RawRedirect { to, status, .. }) => (to?, status),
     };
     let to = template(cx, &to, pattern, true)?;
     Some(RouteAction::Redirect { to, status: status.map_or(307, |RedirectStatus(status)| status) })

@@ -1,15 +1,13 @@
 //! One service: what it is, who answers, what may stand together.
 
 use super::context::Context;
-use super::{endpoint, events, fit, timeouts};
-use crate::decode::{At, HttpUrl, Many, ShortOr};
-use crate::model::{HostPattern, Kind, LocalCommand, Mode, Service, Upstream};
-use crate::raw::{RawService, RawUpstream};
+use super::{endpoint, events, fit, timeouts, upstreams};
+use crate::decode::{AnyText, At, Many, Named, Record as _, Status, Word};
+use crate::model::{HostPattern, Kind, LocalCommand, Mode, Service};
+use crate::raw::RawService;
 use crate::yaml::Spot;
 use std::net::SocketAddr;
-
-/// An entry of `urls`: an address, or a map with a weight.
-type UpstreamEntry = ShortOr<At<HttpUrl>, RawUpstream>;
+use std::sync::Arc;
 
 pub(super) fn resolve(
     cx: &mut Context<'_>,
@@ -27,12 +25,11 @@ pub(super) fn resolve(
         fit::purpose(cx, &spot, &raw);
         fit::container_keys(cx, &raw);
     }
-    let has_mock = raw.endpoints.is_some() || raw.nats_subscribe.is_some();
-    let has_real = raw.url.is_some() || raw.urls.is_some();
+    let has_mock = raw.has("endpoints") || raw.has("nats_subscribe");
+    let has_real = raw.has("url") || raw.has("urls");
     let mode = mode(cx, &raw, has_real, has_mock);
     let mock_on = mock_on(cx, raw.mock_on.take(), has_real && has_mock);
-    let upstreams = upstreams(cx, &spot, raw.url.take(), raw.urls.take());
-    warn_about_loops(cx, &upstreams, raw.port.as_ref(), listen);
+    let upstreams = upstreams::resolve(cx, &mut raw, listen);
     if let (Some(port), Some(first)) = (&raw.port, listen.first()) {
         let address = SocketAddr::new(first.ip(), port.value);
         cx.claims.port(address, format!("service {}", name.value), &port.spot);
@@ -75,11 +72,11 @@ pub(super) fn resolve(
     }
 }
 
-fn texts(many: At<Many<crate::decode::AnyText>>) -> Vec<String> {
+fn texts(many: At<Many<AnyText>>) -> Vec<String> {
     many.value.0.into_iter().map(|text| text.0).collect()
 }
 
-fn pairs(env: Option<At<crate::decode::Named<crate::decode::AnyText>>>) -> Vec<(String, String)> {
+fn pairs(env: Option<At<Named<AnyText>>>) -> Vec<(String, String)> {
     let pairs = env.map(|env| env.value.0).unwrap_or_default();
     pairs.into_iter().map(|(name, text)| (name.value, text.0)).collect()
 }
@@ -108,11 +105,7 @@ fn mode(cx: &mut Context<'_>, raw: &RawService, has_real: bool, has_mock: bool) 
     default
 }
 
-fn mock_on(
-    cx: &mut Context<'_>,
-    raw: Option<At<Many<crate::decode::Status>>>,
-    both: bool,
-) -> Vec<u16> {
+fn mock_on(cx: &mut Context<'_>, raw: Option<At<Many<Status>>>, both: bool) -> Vec<u16> {
     let Some(At { spot, value: Many(statuses) }) = raw else { return vec![501] };
     if !both {
         cx.push(
@@ -121,72 +114,6 @@ fn mock_on(
         );
     }
     statuses.into_iter().map(|status| status.0).collect()
-}
-
-fn upstreams(
-    cx: &mut Context<'_>,
-    spot: &Spot,
-    url: Option<At<HttpUrl>>,
-    urls: Option<At<Vec<UpstreamEntry>>>,
-) -> Vec<Upstream> {
-    if let (Some(_), Some(urls)) = (&url, &urls) {
-        cx.push(
-            urls.spot.error("\"urls\" stands beside \"url\"").hint("put all of them into urls"),
-        );
-    }
-    let empty = urls.as_ref().filter(|urls| urls.value.is_empty());
-    // An entry that was wrong is gone from the list and has been reported.
-    if empty.is_some() && !cx.report.has_errors() {
-        cx.push(spot.error("\"urls\" is an empty list").hint("write at least one url"));
-    }
-    let mut upstreams: Vec<_> = url.map(|url| upstream(url, 1)).into_iter().collect();
-    for entry in urls.map(|urls| urls.value).unwrap_or_default() {
-        match entry {
-            ShortOr::Short(url) => upstreams.push(upstream(url, 1)),
-            ShortOr::Long(RawUpstream { url, weight }) => {
-                if let Some(weight) = weight.as_ref().filter(|weight| weight.value == 0) {
-                    cx.push(
-                        weight
-                            .spot
-                            .error("a weight of 0 would send nothing there")
-                            .hint("write at least 1, or remove the entry"),
-                    );
-                }
-                let weight = weight.map_or(1, |weight| weight.value.max(1));
-                upstreams.extend(url.map(|url| upstream(url, weight)));
-            }
-        }
-    }
-    upstreams
-}
-
-fn upstream(url: At<HttpUrl>, weight: u32) -> Upstream {
-    let HttpUrl { host, port, base_path } = url.value;
-    Upstream { host, port, base_path, weight, place: url.spot.place }
-}
-
-/// A url that leads back to one of our own listeners would send requests in a circle.
-fn warn_about_loops(
-    cx: &mut Context<'_>,
-    upstreams: &[Upstream],
-    port: Option<&At<u16>>,
-    listen: &[SocketAddr],
-) {
-    for upstream in upstreams {
-        let local = matches!(upstream.host.as_str(), "localhost" | "127.0.0.1" | "::1");
-        let own = port.is_some_and(|port| port.value == upstream.port)
-            || listen.iter().any(|address| address.port() == upstream.port);
-        if local && own {
-            cx.push(
-                crate::problem::Problem::warning(
-                    upstream.place,
-                    "",
-                    format!("this url leads back to the proxy's own port {}", upstream.port),
-                )
-                .hint("url is where the real service listens; port and listen are where the proxy does"),
-            );
-        }
-    }
 }
 
 fn hosts(
@@ -234,9 +161,9 @@ fn command(cx: &mut Context<'_>, raw: &RawService) -> Option<LocalCommand> {
 fn depends_on(
     cx: &mut Context<'_>,
     service: &str,
-    raw: Option<At<Many<At<crate::decode::Word>>>>,
-) -> Vec<std::sync::Arc<str>> {
-    let mut names: Vec<std::sync::Arc<str>> = Vec::new();
+    raw: Option<At<Many<At<Word>>>>,
+) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = Vec::new();
     for name in raw.map(|many| many.value.0).unwrap_or_default() {
         if cx.find_service(&name).is_some() {
             cx.calls.add(service, &name.value.0, &name.spot);

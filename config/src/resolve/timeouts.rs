@@ -22,7 +22,7 @@ pub(super) fn positive(cx: &mut Context<'_>, timer: Option<At<Duration>>) -> Opt
             timer
                 .spot
                 .error("a timeout of 0 would fail every request")
-                .hint("write how long to wait, such as 30s; without the key nothing is bounded"),
+                .hint("write how long to wait, such as 30s"),
         );
         return None;
     }

@@ -5,7 +5,7 @@
 
 use super::Env;
 use super::expand::expand;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Value, key_path};
 use super::scalar::Scalar;
 use crate::place::Place;
 use crate::problem::{Problem, Report};
@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
                     Problem::error(place, "", format!("the anchor &{name} does not exist"))
                         .hint("an alias can only repeat what stands above it; quote a value that starts with *"),
                 );
-                self.whole(Node::new(place, Value::Scalar(Scalar::plain(String::new()))));
+                self.whole(Node::new(place, Value::Scalar(Scalar::reported())));
             }
             _ => {}
         }
@@ -161,7 +161,7 @@ impl<'a> Builder<'a> {
     fn key(&mut self, text: String, style: ScalarStyle, place: Place) -> Result<(), Problem> {
         if text == "<<" && style == ScalarStyle::Plain {
             self.report.push(
-                Problem::error(place, "", "merge keys (\"<<\") are not supported")
+                Problem::error(place, self.path(), "merge keys (\"<<\") are not supported")
                     .hint("\"defaults:\" sets values for every service; an alias (*name) repeats a whole value"),
             );
         }
@@ -169,17 +169,19 @@ impl<'a> Builder<'a> {
         else {
             return Ok(());
         };
-        let again = seen.contains_key(&text);
-        if let Some(first) = seen.get(&text) {
-            let message =
-                format!("the key {text:?} stands twice in one map, first in line {}", first.line);
-            self.report.push(
-                Problem::error(place, "", message).hint("keep one of the two; nothing is merged"),
-            );
-        } else {
+        let first = seen.get(&text).copied();
+        if first.is_none() {
             seen.insert(text.clone(), place);
         }
-        *key = Some(Key { text, place, again });
+        let name = text.clone();
+        *key = Some(Key { text, place, again: first.is_some() });
+        if let Some(Place { line, .. }) = first {
+            let message = format!("the key {name:?} stands twice in one map, first in line {line}");
+            self.report.push(
+                Problem::error(place, self.path(), message)
+                    .hint("keep one of the two; nothing is merged"),
+            );
+        }
         Ok(())
     }
 
@@ -187,14 +189,17 @@ impl<'a> Builder<'a> {
         if style != ScalarStyle::Plain || text_tag {
             return Node::new(place, Value::Scalar(Scalar::quoted(text)));
         }
-        let text = match text.contains("${") {
-            false => text,
-            true => expand(&text, self.env).unwrap_or_else(|wrong| {
-                self.report.push(wrong.at(place, &self.path()));
-                String::new()
-            }),
+        let scalar = match text.contains("${") {
+            false => Scalar::plain(text),
+            true => match expand(&text, self.env) {
+                Ok(text) => Scalar::plain(text),
+                Err(wrong) => {
+                    self.report.push(wrong.at(place, &self.path()));
+                    Scalar::reported()
+                }
+            },
         };
-        Node::new(place, Value::Scalar(Scalar::plain(text)))
+        Node::new(place, Value::Scalar(scalar))
     }
 
     fn start(&mut self, content: Content, anchor: usize, place: Place) -> Result<(), Problem> {
@@ -267,9 +272,7 @@ impl<'a> Builder<'a> {
     fn path(&self) -> String {
         self.open.iter().fold(String::new(), |path, open| match &open.content {
             Content::List(items) => format!("{path}[{}]", items.len()),
-            Content::Map { key: Some(key), .. } => {
-                super::node::key_path(&path, &key.text).to_string()
-            }
+            Content::Map { key: Some(key), .. } => key_path(&path, &key.text).to_string(),
             Content::Map { key: None, .. } => path,
         })
     }

@@ -54,6 +54,11 @@ impl Node {
         matches!(&self.value, Value::Scalar(Scalar { kind: Kind::Null, .. }))
     }
 
+    /// Whether it was wrong in itself; there is nothing to decode then, and nothing to add.
+    pub(crate) fn is_reported(&self) -> bool {
+        matches!(&self.value, Value::Scalar(Scalar { kind: Kind::Reported, .. }))
+    }
+
     pub(crate) fn error(&self, message: impl Into<String>) -> Problem {
         self.spot.error(message)
     }
@@ -70,7 +75,7 @@ impl Node {
     pub(crate) fn to_data(&self) -> Data {
         match &self.value {
             Value::Scalar(scalar) => match &scalar.kind {
-                Kind::Null => Data::Null,
+                Kind::Null | Kind::Reported => Data::Null,
                 Kind::Bool(value) => Data::Bool(*value),
                 Kind::Number(number) => Data::Number(number.clone()),
                 Kind::Text => {

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Bool(bool),
     Number(Number),
     Text,
+    /// Something was wrong with it and has been reported; nobody needs to hear of it twice.
+    Reported,
 }
 
 impl Scalar {
@@ -31,9 +33,13 @@ impl Scalar {
         Self { text, kind: Kind::Text, plain: false }
     }
 
+    pub(crate) fn reported() -> Self {
+        Self { text: String::new(), kind: Kind::Reported, plain: true }
+    }
+
     pub(crate) fn describe(&self) -> String {
         match &self.kind {
-            Kind::Null => "nothing".to_owned(),
+            Kind::Null | Kind::Reported => "nothing".to_owned(),
             Kind::Bool(value) => value.to_string(),
             Kind::Number(_) => format!("the number {}", self.text),
             Kind::Text => {
@@ -103,7 +109,7 @@ mod tests {
             Kind::Null => "null".to_owned(),
             Kind::Bool(value) => value.to_string(),
             Kind::Number(number) => number.to_string(),
-            Kind::Text => format!("{text:?}"),
+            Kind::Text | Kind::Reported => format!("{text:?}"),
         }
     }
 

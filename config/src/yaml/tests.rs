@@ -89,7 +89,7 @@ fn mistakes_of_form_are_named() {
     refuses("", "the file is empty", 0);
     refuses("# only a comment\n", "the file is empty", 0);
     refuses("---\n", "the file is empty", 0);
-    refuses("a: 1\nb: 2\na: 3\n", "\"a\" stands twice in one map, first in line 1", 3);
+    refuses("a: 1\nb: 2\na: 3\n", "the key \"a\" stands twice in one map, first in line 1", 3);
     refuses("a: 1\n---\nb: 2\n", "second document", 2);
     refuses("a: *nope\n", "anchor &nope does not exist", 1);
     refuses("a: &x\n  b: *x\n", "inside the value it repeats", 2);
