@@ -1,0 +1,75 @@
+//! What the command line accepts.
+
+use super::*;
+use clap::CommandFactory as _;
+
+fn parse(line: &str) -> Result<Command, String> {
+    let words = std::iter::once("stitch").chain(line.split_whitespace());
+    Cli::try_parse_from(words).map(|cli| cli.command).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn everything_after_the_dashes_is_the_program() {
+    let Ok(Command::Run(run)) = parse("run shop.yaml --as web -- curl --proxy x -- y") else {
+        panic!("run");
+    };
+    assert_eq!(run.file.file.unwrap().to_str(), Some("shop.yaml"));
+    assert_eq!(run.proxy.name.as_deref(), Some("web"));
+    assert_eq!(run.command, ["curl", "--proxy", "x", "--", "y"]);
+
+    let Ok(Command::Run(run)) = parse("run -- env") else { panic!("run") };
+    assert_eq!(run.file.file, None);
+    assert!(parse("run curl").is_err());
+    assert!(parse("run --proxy http://h:1 a.yaml -- env").unwrap_err().contains("cannot be used"));
+}
+
+#[test]
+fn up_takes_overrides() {
+    let line = "up a.yaml --format json --listen 127.0.0.1:0 --listen [::1]:0 --admin 0.0.0.0:1 \
+                --events in-process --forward-allow none --trust loopback,private --url a=http://b:1";
+    let Ok(Command::Up(up)) = parse(line) else { panic!("up") };
+    assert_eq!(up.format.format, Format::Json);
+    let overrides = Overrides::from(up.overrides);
+    let words = line.split_whitespace().skip(4).map(str::to_owned);
+    assert_eq!(overrides.to_args(), words.collect::<Vec<_>>());
+    assert!(parse("up --trust ,").unwrap_err().contains("--trust"));
+    assert!(parse("up --rebuild").is_err());
+    assert!(parse("up --compose --rebuild").is_ok());
+    assert!(parse("up --listen 8080").unwrap_err().contains("8080"));
+}
+
+#[test]
+fn the_daemons_apart_take_their_addresses() {
+    let Ok(Command::Proxy(proxy)) = parse("proxy a.yaml --mockd http://127.0.0.1:9000") else {
+        panic!("proxy");
+    };
+    assert_eq!(proxy.mockd.authority(), "127.0.0.1:9000");
+    assert!(parse("proxy a.yaml").unwrap_err().contains("--mockd"));
+    let line = "mockd a.yaml --listen 127.0.0.1:0 --no-ports --format json";
+    let Ok(Command::Mockd(mockd)) = parse(line) else { panic!("mockd") };
+    assert!(mockd.no_ports && mockd.listen.port() == 0);
+}
+
+#[test]
+fn a_request_can_be_described() {
+    let line = "explain a.yaml GET http://users/1 -H x-a:1 -H x-b:2 --format json";
+    let Ok(Command::Explain(explain)) = parse(line) else { panic!("explain") };
+    assert_eq!(explain.method, http::Method::GET);
+    assert_eq!(explain.url.host(), Some("users"));
+    assert_eq!(explain.headers.len(), 2);
+    assert!(parse("explain a.yaml GET").is_err());
+}
+
+#[test]
+fn waiting_has_a_limit() {
+    let Ok(Command::Wait(wait)) = parse("wait --service a --service b") else { panic!("wait") };
+    assert_eq!((wait.timeout, wait.services.len()), (Duration::from_secs(30), 2));
+    assert!(parse("wait --timeout soon").unwrap_err().contains("\"soon\""));
+    assert!(parse("wait a.yaml --admin http://h:1").is_err());
+    assert!(matches!(parse("health --live"), Ok(Command::Health(HealthArgs { live: true, .. }))));
+}

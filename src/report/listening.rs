@@ -1,0 +1,66 @@
+//! Where everything listens, as plain data for the table and the `ready` line.
+
+use serde::Serialize;
+use stitch_config::model::{Kind, Mode, Service};
+
+/// What a process listens on, and for whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Listening {
+    /// The proxy's URL, the first if it listens on several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<String>,
+    /// The proxy's other URLs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) also: Vec<String>,
+    /// The mock daemon's URL, where it runs apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mockd: Option<String>,
+    /// The admin API's URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) admin: Option<String>,
+    /// Where events travel: `in-process` or a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<String>,
+    /// The seed of all randomness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<u64>,
+    /// Every service, in file order.
+    pub(crate) services: Vec<ServiceLine>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ServiceLine {
+    /// Its name.
+    pub(crate) name: String,
+    /// `real`, `mock`, `mixed` or `infra`.
+    pub(crate) kind: &'static str,
+    /// Its mode in force; none for infrastructure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<&'static str>,
+    /// Its own listeners.
+    pub(crate) urls: Vec<String>,
+}
+
+impl ServiceLine {
+    /// The line of a declared service that is in this mode and listens at these URLs.
+    pub(crate) fn new(service: &Service, mode: Mode, urls: Vec<String>) -> Self {
+        let http = service.kind == Kind::Http;
+        Self {
+            name: service.name.to_string(),
+            kind: kind_of(service),
+            mode: http.then(|| mode.as_str()),
+            urls,
+        }
+    }
+}
+
+/// What a service is made of, in one word.
+pub(crate) fn kind_of(service: &Service) -> &'static str {
+    match (service.kind, service.upstreams.is_empty(), service.endpoints.is_empty()) {
+        (Kind::Infra, ..) => "infra",
+        (Kind::Http, true, _) => "mock",
+        (Kind::Http, false, true) => "real",
+        (Kind::Http, false, false) => "mixed",
+    }
+}
