@@ -4,6 +4,7 @@
 //! for us.
 
 use http::HeaderMap;
+use http::header::Entry;
 use http::header::{
     CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
     TE, UPGRADE, VIA,
@@ -25,13 +26,20 @@ pub struct Found {
     pub upgrade: Option<HeaderValue>,
     /// The raw value of `Proxy-Authorization`.
     pub proxy_authorization: Option<HeaderValue>,
+    /// Whether there is a `Via`.
+    pub via: bool,
+    /// Whether there is an `x-request-id`.
+    pub request_id: bool,
 }
 
-/// What to do with a header by its name alone.
-#[derive(PartialEq, Eq)]
+/// What a header is to us, by its name alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     HopByHop,
     Forwarding,
+    Via,
+    RequestId,
+    Host,
     Other,
 }
 
@@ -47,6 +55,9 @@ fn kind(name: &HeaderName) -> Kind {
         | "http2-settings"
         | "expect" => Kind::HopByHop,
         "forwarded" => Kind::Forwarding,
+        "via" => Kind::Via,
+        "x-request-id" => Kind::RequestId,
+        "host" => Kind::Host,
         other if other.starts_with("x-forwarded-") || other.starts_with("x-stitch-") => {
             Kind::Forwarding
         }
@@ -57,17 +68,19 @@ fn kind(name: &HeaderName) -> Kind {
 /// Takes hop-by-hop headers off a request, and forwarding headers too unless the peer is trusted.
 pub fn clean_request(headers: &mut HeaderMap, trusted: bool) -> Found {
     let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    let mut found = Found::default();
     for name in headers.keys() {
         match kind(name) {
             Kind::HopByHop => doomed.push(name.clone()),
             Kind::Forwarding if !trusted => doomed.push(name.clone()),
-            Kind::Forwarding | Kind::Other => {}
+            Kind::Via => found.via = true,
+            Kind::RequestId => found.request_id = true,
+            Kind::Forwarding | Kind::Host | Kind::Other => {}
         }
     }
     if doomed.is_empty() {
-        return Found::default();
+        return found;
     }
-    let mut found = Found::default();
     if doomed.contains(&CONNECTION) {
         let tokens = connection_tokens(headers);
         if tokens.contains(&UPGRADE) {
@@ -140,44 +153,87 @@ fn lists(value: &HeaderValue, token: &str) -> bool {
         .any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(token))
 }
 
-/// The caller, as far as forwarding headers tell it onward.
+/// How a request's head is made for one endpoint.
 #[derive(Debug)]
-pub struct Forwarded<'a> {
-    /// The address that connected to us.
-    pub peer: IpAddr,
+pub struct Outbound<'a> {
+    /// `Host`.
+    pub host: HeaderValue,
+    /// Our mark.
+    pub via: &'a ViaToken,
+    /// Passed on when the client asked for it.
+    pub upgrade: Option<&'a HeaderValue>,
+    /// For declared services only; other targets see nothing of us but `Via`.
+    pub marks: Option<Marks<'a>>,
+}
+
+/// What a declared service is told about the call.
+#[derive(Debug)]
+pub struct Marks<'a> {
+    /// Who connected to us; nobody did for requests that events cause.
+    pub peer: Option<IpAddr>,
     /// The host that the client asked for.
     pub host: Option<&'a HeaderValue>,
+    /// `x-request-id`.
+    pub request_id: &'a HeaderValue,
+}
+
+impl Outbound<'_> {
+    /// The head to send. `cleaned` is the request's own after [`clean_request`]; it stays as it is,
+    /// so that another attempt can be made from it.
+    pub fn headers(&self, cleaned: &HeaderMap) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(cleaned.len() + 8);
+        headers.append(HOST, self.host.clone());
+        for (name, value) in cleaned {
+            match kind(name) {
+                Kind::Host => {}
+                Kind::RequestId if self.marks.is_some() => {}
+                _ => {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
+        if let Some(marks) = &self.marks {
+            headers.append(REQUEST_ID, marks.request_id.clone());
+            if let Some(peer) = marks.peer {
+                add_forwarded(&mut headers, peer, marks.host);
+            }
+        }
+        if let Some(upgrade) = self.upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, upgrade.clone());
+        }
+        self.via.add(&mut headers);
+        headers
+    }
 }
 
 /// Adds x-forwarded-* (and continues `forwarded` where a trusted peer began one).
-pub fn add_forwarded(headers: &mut HeaderMap, forwarded: &Forwarded<'_>) {
-    let peer = address_value(forwarded.peer);
-    match headers.get(X_FORWARDED_FOR).and_then(|value| value.to_str().ok()) {
-        None => {
-            headers.insert(X_FORWARDED_FOR, peer);
+fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: Option<&HeaderValue>) {
+    let address = address_value(peer);
+    match headers.entry(X_FORWARDED_FOR) {
+        Entry::Vacant(entry) => {
+            entry.insert(address);
         }
-        Some(before) => {
-            let joined = format!("{before}, {}", peer.to_str().unwrap_or_default());
+        Entry::Occupied(mut entry) => {
+            let before = entry.get().to_str().unwrap_or_default();
+            let joined = format!("{before}, {}", address.to_str().unwrap_or_default());
             if let Ok(value) = HeaderValue::try_from(joined) {
-                headers.insert(X_FORWARDED_FOR, value);
+                entry.insert(value);
             }
         }
     }
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.entry(X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static("http"));
+    if let Some(host) = host {
+        headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
-    if let Some(host) = forwarded.host
-        && !headers.contains_key(X_FORWARDED_HOST)
-    {
-        headers.insert(X_FORWARDED_HOST, host.clone());
-    }
-    if let Some(before) = headers.get(FORWARDED).and_then(|value| value.to_str().ok()) {
-        let peer = match forwarded.peer {
+    if let Entry::Occupied(mut entry) = headers.entry(FORWARDED) {
+        let before = entry.get().to_str().unwrap_or_default();
+        let node = match peer {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("\"[{v6}]\""),
         };
-        if let Ok(value) = HeaderValue::try_from(format!("{before}, for={peer};proto=http")) {
-            headers.insert(FORWARDED, value);
+        if let Ok(value) = HeaderValue::try_from(format!("{before}, for={node};proto=http")) {
+            entry.insert(value);
         }
     }
 }
@@ -230,11 +286,11 @@ impl ViaToken {
     }
 }
 
-/// A fresh request id: 128 random bits in hex.
+/// A fresh request id: 64 random bits in hex.
 pub fn new_request_id() -> HeaderValue {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0_u8; 32];
-    let mut bits = fastrand::u128(..);
+    let mut text = [0_u8; 16];
+    let mut bits = fastrand::u64(..);
     for digit in &mut text {
         *digit = HEX[(bits & 15) as usize];
         bits >>= 4;
@@ -353,19 +409,46 @@ mod tests {
         assert_eq!(names(&map), ["set-cookie", "trailer"]);
     }
 
+    fn outbound(cleaned: &HeaderMap, marked: bool) -> HeaderMap {
+        let (via, host) = (ViaToken::new(1), HeaderValue::from_static("shop.localhost"));
+        let id = HeaderValue::from_static("r1");
+        let peer = Some("10.0.0.9".parse().unwrap());
+        let marks = marked.then(|| Marks { peer, host: Some(&host), request_id: &id });
+        let host = HeaderValue::from_static("users:8000");
+        Outbound { host, via: &via, upgrade: None, marks }.headers(cleaned)
+    }
+
     #[test]
     fn forwarded_headers_grow_at_the_end() {
-        let host = HeaderValue::from_static("shop.localhost");
-        let forwarded = Forwarded { peer: "10.0.0.9".parse().unwrap(), host: Some(&host) };
-        let mut map = HeaderMap::new();
-        add_forwarded(&mut map, &forwarded);
+        let map = outbound(&headers(&[("host", "x"), ("x-request-id", "old")]), true);
+        assert_eq!(map["host"], "users:8000");
+        assert_eq!(map["x-request-id"], "r1");
         assert_eq!(map["x-forwarded-for"], "10.0.0.9");
         assert_eq!(map["x-forwarded-proto"], "http");
         assert_eq!(map["x-forwarded-host"], "shop.localhost");
-        let mut map = headers(&[("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")]);
-        add_forwarded(&mut map, &forwarded);
+        assert_eq!(map["via"], "1.1 stitch-000000000001");
+        let map = outbound(
+            &headers(&[
+                ("x-forwarded-for", "10.0.0.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "first"),
+                ("forwarded", "for=10.0.0.1"),
+                ("via", "1.0 fred"),
+            ]),
+            true,
+        );
         assert_eq!(map["x-forwarded-for"], "10.0.0.1, 10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "https");
+        assert_eq!(map["x-forwarded-host"], "first");
         assert_eq!(map["forwarded"], "for=10.0.0.1, for=10.0.0.9;proto=http");
+        assert_eq!(map.get_all(VIA).iter().count(), 2);
+    }
+
+    #[test]
+    fn undeclared_targets_see_nothing_of_us_but_via() {
+        let map = outbound(&headers(&[("host", "x"), ("cookie", "a"), ("cookie", "b")]), false);
+        assert_eq!(names(&map), ["cookie", "host", "via"]);
+        assert_eq!(map.get_all("cookie").iter().count(), 2);
     }
 
     #[test]
@@ -382,7 +465,7 @@ mod tests {
     #[test]
     fn request_ids_differ() {
         let (one, two) = (new_request_id(), new_request_id());
-        assert_eq!(one.len(), 32);
+        assert_eq!(one.len(), 16);
         assert_ne!(one, two);
     }
 }

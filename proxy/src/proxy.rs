@@ -8,15 +8,13 @@ use crate::hygiene::ViaToken;
 use crate::route::Role;
 use crate::service::ServiceState;
 use crate::snapshot::Snapshot;
-use crate::tunnel;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use std::future::Future;
 use std::sync::Arc;
 use stitch_config::model::Mode;
-use stitch_net::conn::ConnOptions;
 use stitch_net::mock::BoxFuture;
-use stitch_net::{Body, Drain, Flow, Peer, Serve};
+use stitch_net::{Body, Flow, Peer, Serve};
 
 /// The destination `stitch` of routes: health and metrics of the proxy itself.
 pub type Builtin = Arc<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>> + Send + Sync>;
@@ -30,12 +28,11 @@ pub struct Proxy {
     /// Requests that no declared service was meant to answer.
     pub(crate) nobody: Arc<ServiceState>,
     pub(crate) nobody_name: Arc<str>,
-    drain: Drain,
 }
 
 impl Proxy {
     /// A proxy with its first snapshot.
-    pub fn new(snapshot: Snapshot, log: AccessLog, builtin: Builtin, drain: Drain) -> Arc<Self> {
+    pub fn new(snapshot: Snapshot, log: AccessLog, builtin: Builtin) -> Arc<Self> {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             log: Arc::new(log),
@@ -43,7 +40,6 @@ impl Proxy {
             builtin,
             nobody: Arc::new(ServiceState::new("-")),
             nobody_name: "-".into(),
-            drain,
         })
     }
 
@@ -77,14 +73,6 @@ impl Proxy {
         for service in &self.snapshot().services {
             service.state.stats.publish();
         }
-    }
-
-    pub(crate) fn drain(&self) -> &Drain {
-        &self.drain
-    }
-
-    pub(crate) fn conn_options(&self) -> ConnOptions {
-        tunnel::conn_options(&self.snapshot.load().limits)
     }
 }
 

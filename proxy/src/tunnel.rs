@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::sync::Arc;
 use stitch_net::Peer;
-use stitch_net::conn::{ConnOptions, drive};
+use stitch_net::conn::drive;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, copy_bidirectional_with_sizes};
 
 /// Buffer for each direction.
@@ -84,10 +84,9 @@ pub(crate) fn serve_inside(
             if first == TLS_HANDSHAKE {
                 return to_real(&mut client, service.as_deref()).await;
             }
-            let options = proxy.conn_options();
-            let draining = proxy.drain().begun();
+            let header_bytes = proxy.snapshot().limits.header_bytes;
             let gate = Arc::new(Gate::new(proxy, role));
-            Box::pin(drive(client, peer.clone(), gate, options, draining)).await;
+            Box::pin(drive(client, peer.clone(), gate, header_bytes)).await;
             Ok(())
         };
         if let Err(error) = inside.await {
@@ -109,13 +108,4 @@ where
     let mut upstream = connect(endpoint, limit).await.map_err(io::Error::other)?;
     join(client, &mut upstream).await;
     Ok(())
-}
-
-/// The connection bounds that the limits ask for.
-pub(crate) fn conn_options(limits: &stitch_config::model::Limits) -> ConnOptions {
-    ConnOptions {
-        header_bytes: limits.header_bytes,
-        header_timeout: limits.header_timeout,
-        idle: limits.idle,
-    }
 }

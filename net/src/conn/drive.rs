@@ -1,11 +1,11 @@
-//! The connection loop: hyper's state machine, the header and idle timers, drain, and endings
-//! that are not HTTP.
+//! The connection loop: hyper's state machine, and what the handle orders besides: timeouts, drain,
+//! endings that are not HTTP.
 //!
-//! hyper's own header timer is off because it would also run on an idle keep-alive connection.
-//! One sleep per connection is re-armed only when it fires, so a request costs no timer work.
+//! hyper's own header timer is off because it would also run on an idle keep-alive connection; see
+//! [`super::watch`].
 
 use super::body::Departing;
-use super::handle::{Ending, Handle, Phase};
+use super::handle::{Ending, Handle, Order, Phase};
 use super::host;
 use crate::body::Body;
 use crate::peer::Peer;
@@ -21,26 +21,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
-/// Bounds on one connection.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnOptions {
-    /// Largest header section in bytes; larger ones are answered 431.
-    pub header_bytes: usize,
-    /// Longest time to finish a header section; then 408.
-    pub header_timeout: Duration,
-    /// Longest time between requests; then closed.
-    pub idle: Duration,
-}
-
-/// What the timers, the drain or the handle want of the connection.
+/// What the handle wants of the connection.
 enum Turn<R> {
     /// hyper is done with it.
     Done(R),
@@ -50,18 +37,14 @@ enum Turn<R> {
     End(Ending),
 }
 
-/// Serves one connection until it closes, `draining` has begun and its request is answered, or a
-/// timer ends it. Dropping the future closes the connection.
+/// Serves one connection until it closes, or its handle is told to end it. Dropping the future
+/// closes the connection.
 ///
 /// `io` is the socket of the connection, or what was found inside it: the bytes of a CONNECT tunnel
-/// are served by the same loop under the same handle.
-pub async fn drive<S: Serve, Io>(
-    io: Io,
-    peer: Arc<Peer>,
-    serve: Arc<S>,
-    options: ConnOptions,
-    draining: CancellationToken,
-) where
+/// are served by the same loop under the same handle. A header section larger than `header_bytes`
+/// is answered 431.
+pub async fn drive<S: Serve, Io>(io: Io, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
+where
     S::Body: Unpin,
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -70,32 +53,31 @@ pub async fn drive<S: Serve, Io>(
     let io = TokioIo::new(io);
     let service = service_fn(|request| answer(request, &serve, &peer));
     let mut connection = http1::Builder::new()
-        .max_buf_size(options.header_bytes.max(8192))
+        .max_buf_size(header_bytes.max(8192))
         .serve_connection(io, service)
         .with_upgrades();
-    let mut timer = pin!(sleep_until(Instant::now() + options.idle.min(options.header_timeout)));
-    let mut cancelled = pin!(draining.cancelled());
-    let mut asked_to_drain = false;
+    let mut draining = false;
+    let mut registered = false;
     loop {
         let turn = poll_fn(|cx| {
-            handle.register(cx);
-            if let Some(ending) = handle.ending() {
-                return Poll::Ready(Turn::End(ending));
+            // The task stays the same, so once is enough until the waker has been used.
+            if !std::mem::replace(&mut registered, true) {
+                handle.register(cx);
             }
-            if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
-                return Poll::Ready(Turn::Done(result));
+            if handle.is_told_anything()
+                && let Some(turn) = next_order(&handle, draining)
+            {
+                registered = false;
+                return Poll::Ready(turn);
             }
-            if !asked_to_drain && cancelled.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Turn::Drain);
-            }
-            poll_timer(&handle, timer.as_mut(), &options, cx)
+            Pin::new(&mut connection).poll(cx).map(Turn::Done)
         })
         .await;
         match turn {
             Turn::Done(Ok(())) => return,
             Turn::Done(Err(error)) => return report(&error, &peer),
             Turn::Drain => {
-                asked_to_drain = true;
+                draining = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
             Turn::IdleTimeout => return,
@@ -114,7 +96,7 @@ pub async fn drive<S: Serve, Io>(
                 }
                 return;
             }
-            Turn::End(Ending::Stall) => return draining.cancelled().await,
+            Turn::End(Ending::Stall) => return until_drained(&handle).await,
             // One more poll lets the IO wrapper set the linger option before the socket closes.
             Turn::End(Ending::Reset | Ending::Close) => {
                 let _ = (&mut connection).await;
@@ -122,6 +104,29 @@ pub async fn drive<S: Serve, Io>(
             }
         }
     }
+}
+
+/// The order to obey next; those that no longer apply are taken back.
+fn next_order<R>(handle: &Handle, draining: bool) -> Option<Turn<R>> {
+    if let Some(ending) = handle.ending() {
+        return Some(Turn::End(ending));
+    }
+    // A request may have come since the timer was looked at.
+    if handle.untell(Order::HeaderTimeout) && handle.phase() == Phase::Header {
+        return Some(Turn::HeaderTimeout);
+    }
+    if handle.untell(Order::IdleTimeout) && handle.phase() == Phase::Idle {
+        return Some(Turn::IdleTimeout);
+    }
+    (handle.is_told(Order::Drain) && !draining).then_some(Turn::Drain)
+}
+
+async fn until_drained(handle: &Handle) {
+    poll_fn(|cx| {
+        handle.register(cx);
+        if handle.is_told(Order::Drain) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 const HEADER_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
@@ -135,33 +140,6 @@ async fn finish<Io: AsyncWrite + Unpin>(mut stream: Io, bytes: &[u8]) {
     };
     // The peer may be gone or not reading; either way the connection is over.
     let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
-}
-
-/// Fires when the present phase has lasted too long; otherwise re-arms the timer for when it will.
-fn poll_timer<R>(
-    handle: &Handle,
-    mut timer: Pin<&mut Sleep>,
-    options: &ConnOptions,
-    cx: &mut Context<'_>,
-) -> Poll<Turn<R>> {
-    while timer.as_mut().poll(cx).is_ready() {
-        let now = Instant::now();
-        let (limit, turn) = match handle.phase() {
-            Phase::Header => (options.header_timeout, Turn::HeaderTimeout),
-            Phase::Idle => (options.idle, Turn::IdleTimeout),
-            Phase::Busy => {
-                timer.as_mut().reset(now + options.idle.min(options.header_timeout));
-                continue;
-            }
-        };
-        let due = handle.since() + limit;
-        if due <= now {
-            return Poll::Ready(turn);
-        }
-        // A phase with a shorter limit may begin before `due`.
-        timer.as_mut().reset(due.min(now + options.header_timeout));
-    }
-    Poll::Pending
 }
 
 /// A handler's answer, or our own refusal, on its way out.

@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::any::Any;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Context;
-use tokio::time::{Duration, Instant};
 
 /// How a connection is to end, or to go on, out of the ordinary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,42 +32,57 @@ pub(crate) enum Phase {
     Busy,
 }
 
+/// What a connection is told to do; each is a bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Obey the [`Ending`].
+    End = 1,
+    /// Close when the present request is answered.
+    Drain = 2,
+    /// The header section was not finished in time.
+    HeaderTimeout = 4,
+    /// Nothing has come for too long.
+    IdleTimeout = 8,
+}
+
+/// What a connection occupies: a permit, a place in a worker's load, a share in the drain.
+pub(crate) type Occupies = Box<dyn Any + Send + Sync>;
+
 /// A cheap, cloneable hold on one connection.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    /// Set with `ending`; lets the IO path check with one load.
-    ended: AtomicBool,
+pub(super) struct Shared {
+    /// Bits of [`Order`]; lets the IO path check with one load.
+    orders: AtomicU8,
     ending: Mutex<Option<Ending>>,
     waker: AtomicWaker,
     phase: AtomicU8,
-    /// When the phase began, in ms after `born`.
+    /// When the phase began, by `clock`.
     since: AtomicU64,
-    born: Instant,
-    /// What the connection occupies: a connection permit, a place in a worker's load, a share in
-    /// the drain. Freed with the last handle, so an upgraded connection counts until its tunnel ends.
-    _lease: Option<Box<dyn std::any::Any + Send + Sync>>,
+    /// Coarse milliseconds, advanced by whoever watches the timers: a request reads no real clock.
+    clock: Arc<AtomicU64>,
+    /// Freed with the last handle, so an upgraded connection counts until its tunnel ends.
+    _occupies: Option<Occupies>,
 }
 
 impl Default for Handle {
     fn default() -> Self {
-        Self::new(None)
+        Self::new(Arc::default(), None)
     }
 }
 
 impl Handle {
-    /// A handle that keeps `lease` until its last clone is dropped.
-    pub fn new(lease: Option<Box<dyn std::any::Any + Send + Sync>>) -> Self {
+    pub(crate) fn new(clock: Arc<AtomicU64>, occupies: Option<Occupies>) -> Self {
         Self(Arc::new(Shared {
-            ended: AtomicBool::new(false),
+            orders: AtomicU8::new(0),
             ending: Mutex::new(None),
             waker: AtomicWaker::new(),
             phase: AtomicU8::new(Phase::Idle as u8),
-            since: AtomicU64::new(0),
-            born: Instant::now(),
-            _lease: lease,
+            since: AtomicU64::new(clock.load(Ordering::Relaxed)),
+            clock,
+            _occupies: occupies,
         }))
     }
 
@@ -76,20 +91,48 @@ impl Handle {
         let mut slot = self.0.ending.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
             *slot = Some(ending);
-            self.0.ended.store(true, Ordering::Release);
-            self.0.waker.wake();
+            drop(slot);
+            self.tell(Order::End);
         }
     }
 
     /// How it was told to end, if it was.
     pub fn ending(&self) -> Option<Ending> {
-        if !self.0.ended.load(Ordering::Acquire) {
+        if !self.is_told(Order::End) {
             return None;
         }
         self.0.ending.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Registers the task to wake when [`Handle::end`] is called.
+    pub(super) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(super) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
+        shared.upgrade().map(Self)
+    }
+
+    /// Gives an order and wakes the connection's task.
+    pub(crate) fn tell(&self, order: Order) {
+        if self.0.orders.fetch_or(order as u8, Ordering::AcqRel) & order as u8 == 0 {
+            self.0.waker.wake();
+        }
+    }
+
+    pub(crate) fn is_told(&self, order: Order) -> bool {
+        self.0.orders.load(Ordering::Acquire) & order as u8 != 0
+    }
+
+    pub(crate) fn is_told_anything(&self) -> bool {
+        self.0.orders.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes an order back; whether it had been given.
+    pub(crate) fn untell(&self, order: Order) -> bool {
+        self.0.orders.fetch_and(!(order as u8), Ordering::AcqRel) & order as u8 != 0
+    }
+
+    /// Registers the task to wake when an order is given.
     pub(crate) fn register(&self, cx: &Context<'_>) {
         self.0.waker.register(cx.waker());
     }
@@ -102,16 +145,16 @@ impl Handle {
         }
     }
 
-    /// Enters a phase and restarts its clock.
+    /// Enters a phase and restarts its timer.
     pub(crate) fn enter(&self, phase: Phase) {
-        let since = Instant::now().saturating_duration_since(self.0.born).as_millis();
-        self.0.since.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.since.store(self.0.clock.load(Ordering::Relaxed), Ordering::Relaxed);
         self.0.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// When the present phase began.
-    pub(crate) fn since(&self) -> Instant {
-        self.0.born + Duration::from_millis(self.0.since.load(Ordering::Relaxed))
+    /// How long the present phase has lasted, in ms of the coarse clock.
+    pub(crate) fn lasted(&self) -> u64 {
+        let now = self.0.clock.load(Ordering::Relaxed);
+        now.saturating_sub(self.0.since.load(Ordering::Relaxed))
     }
 }
 
@@ -129,13 +172,22 @@ mod tests {
     }
 
     #[test]
-    fn the_lease_lasts_as_long_as_the_last_handle() {
-        let lease = Arc::new(());
-        let handle = Handle::new(Some(Box::new(lease.clone())));
+    fn orders_are_given_and_taken_back() {
+        let handle = Handle::default();
+        handle.tell(Order::IdleTimeout);
+        assert!(handle.is_told_anything() && handle.is_told(Order::IdleTimeout));
+        assert!(handle.untell(Order::IdleTimeout));
+        assert!(!handle.untell(Order::IdleTimeout) && !handle.is_told_anything());
+    }
+
+    #[test]
+    fn what_it_occupies_is_free_when_the_last_handle_goes() {
+        let permit = Arc::new(());
+        let handle = Handle::new(Arc::default(), Some(Box::new(permit.clone())));
         let tunnel = handle.clone();
         drop(handle);
-        assert_eq!(Arc::strong_count(&lease), 2);
+        assert_eq!(Arc::strong_count(&permit), 2);
         drop(tunnel);
-        assert_eq!(Arc::strong_count(&lease), 1);
+        assert_eq!(Arc::strong_count(&permit), 1);
     }
 }

@@ -5,7 +5,9 @@ mod drive;
 mod handle;
 mod host;
 mod io;
+mod watch;
 
-pub use drive::{ConnOptions, drive};
+pub use drive::drive;
 pub use handle::{Ending, Handle};
 pub use io::ConnIo;
+pub use watch::{Timers, Watch};

@@ -4,7 +4,7 @@
 use super::bind::Listener;
 use super::drain::Drain;
 use super::workers::Workers;
-use crate::conn::{ConnIo, ConnOptions, Handle, drive};
+use crate::conn::{ConnIo, Timers, Watch, drive};
 use crate::peer::Peer;
 use crate::serve::Serve;
 use std::io;
@@ -24,16 +24,18 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 pub struct AcceptOptions {
     /// Where connections are served.
     pub workers: Arc<Workers>,
-    /// Bounds on each connection.
-    pub connection: ConnOptions,
+    /// Largest header section in bytes.
+    pub header_bytes: usize,
+    /// How long a connection may take.
+    pub timers: Timers,
     /// Connections over all listeners; at the cap, accepting waits.
     pub permits: Arc<Semaphore>,
     /// Ends accepting, and then connections as they become idle.
     pub drain: Drain,
 }
 
-/// Accepts until the drain begins or `stop` is cancelled. Connections that are open when `stop` is
-/// cancelled finish the request they are in.
+/// Accepts until the drain begins or `stop` is cancelled. Connections that are open then finish the
+/// request they are in.
 ///
 /// # Errors
 /// When the listener cannot be registered with the reactor.
@@ -48,32 +50,36 @@ where
 {
     let address = listener.address;
     let socket = TcpListener::from_std(listener.socket)?;
-    // Connections watch one token: this listener's, which the drain cancels too.
-    let closing = CancellationToken::new();
     let draining = options.drain.begun();
-    let _close_on_return = closing.clone().drop_guard();
+    let watch = Watch::new(options.timers);
+    let watching = tokio::spawn(watch.clone().keep());
+    let accepting = accept_until_stopped(socket, address, serve, &options, &watch);
+    tokio::select! {
+        biased;
+        () = draining.cancelled() => {}
+        () = stop.cancelled() => {}
+        () = accepting => {}
+    }
+    watch.close();
+    watching.abort();
+    Ok(())
+}
+
+async fn accept_until_stopped<S: Serve>(
+    socket: TcpListener,
+    address: SocketAddr,
+    serve: Arc<S>,
+    options: &AcceptOptions,
+    watch: &Watch,
+) where
+    S::Body: Unpin,
+{
     loop {
-        let next = async {
-            let permit = options.permits.clone().acquire_owned().await.ok()?;
-            let accepted = next_connection(&socket, address).await;
-            Some((permit, accepted))
-        };
-        let (permit, (stream, remote)) = tokio::select! {
-            biased;
-            () = draining.cancelled() => return Ok(()),
-            () = stop.cancelled() => return Ok(()),
-            next = next => match next {
-                Some(next) => next,
-                None => return Ok(()),
-            },
-        };
+        let Ok(permit) = options.permits.clone().acquire_owned().await else { return };
+        let (stream, remote) = next_connection(&socket, address).await;
         let (runtime, place) = options.workers.least_loaded();
-        let lease: Box<dyn std::any::Any + Send + Sync> =
-            Box::new((permit, place, options.drain.share()));
-        let connection = Handle::new(Some(lease));
-        let serve = serve.clone();
-        let closing = closing.clone();
-        let bounds = options.connection;
+        let connection = watch.open(Some(Box::new((permit, place, options.drain.share()))));
+        let (serve, header_bytes) = (serve.clone(), options.header_bytes);
         runtime.spawn(async move {
             match adopt(stream, address) {
                 Ok((stream, local)) => {
@@ -86,7 +92,7 @@ where
                         connection,
                     };
                     let io = ConnIo::new(stream, peer.connection.clone());
-                    drive(io, Arc::new(peer), serve, bounds, closing).await;
+                    drive(io, Arc::new(peer), serve, header_bytes).await;
                 }
                 Err(error) => tracing::debug!(peer = %remote, %error, "Connection was lost"),
             }

@@ -8,9 +8,9 @@ use crate::rescue::Failure;
 use crate::snapshot::Snapshot;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{ACCEPT, HeaderValue};
+use http::header::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::upgrade::OnUpgrade;
@@ -32,7 +32,8 @@ pub(crate) struct Call {
     pub request_id: HeaderValue,
     /// Undeclared targets are passed through unmarked.
     pub unmarked: bool,
-    accept: Option<HeaderValue>,
+    /// Whether the request came through other proxies, perhaps us.
+    pub seen_via: bool,
     pub holds: Holds,
     /// Closed when the call is dropped.
     pub record: Record,
@@ -52,10 +53,10 @@ impl Call {
         let host = hygiene::requested_host(request.headers(), request.uri());
         let found = hygiene::clean_request(request.headers_mut(), trusted);
         let upgrade = found.upgrade.map(|value| (value, hyper::upgrade::on(&mut request)));
-        let kept = request.headers().get(REQUEST_ID).filter(|_| trusted).cloned();
+        let kept = found.request_id && trusted;
+        let kept = kept.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);
         record.caller = found.proxy_authorization.as_ref().and_then(proxy_user);
-        let accept = request.headers().get(ACCEPT).cloned();
         Box::new(Self {
             request,
             peer,
@@ -63,7 +64,7 @@ impl Call {
             upgrade,
             request_id,
             unmarked: false,
-            accept,
+            seen_via: found.via,
             holds: Holds::default(),
             record,
         })
@@ -80,11 +81,6 @@ impl Call {
             *body = Body::boxed(Limited::new(std::mem::take(body), bytes));
         }
         Ok(())
-    }
-
-    /// The part of the request's headers that decides the form of an error.
-    pub fn accept(&self) -> HeaderMap {
-        self.accept.iter().map(|accept| (ACCEPT, accept.clone())).collect()
     }
 
     /// Puts the request id on an answer.

@@ -57,7 +57,7 @@ pub(crate) async fn call(
 
 /// What is refused before anybody is asked: loops and bodies that say they are too large.
 fn guard(proxy: &Proxy, snapshot: &Snapshot, call: &mut Call) -> Result<(), Box<Failure>> {
-    if proxy.via.is_in(call.request.headers()) {
+    if call.seen_via && proxy.via.is_in(call.request.headers()) {
         return Err(Failure::Loop.into());
     }
     if let Some(most) = snapshot.limits.body {
@@ -138,7 +138,7 @@ fn depart(answered: Answered, mut call: Box<Call>) -> Response<Outgoing> {
         Ok(answer) => answer,
         Err(failure) => {
             tracing::debug!(?failure, "Request failed");
-            let response = failure.respond(call.record.service(), &call.accept());
+            let response = failure.respond(call.record.service(), call.request.headers());
             Answer { reason: Some(failure.reason()), ..Answer::by_stitch(response) }
         }
     };

@@ -1,7 +1,7 @@
 //! The request leaves for a real service, and its answer comes back.
 
 use super::{Answer, Answered, Call, arrival};
-use crate::hygiene::{self, Forwarded, REQUEST_ID};
+use crate::hygiene::{self, Marks, Outbound};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::Authority;
@@ -9,10 +9,10 @@ use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::stats::Source;
 use crate::tunnel;
-use crate::upstream::{Endpoint, SendError, Sent, pick, send};
-use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use crate::upstream::{Endpoint, RequestHead, SendError, Sent, pick, send};
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::uri::Scheme;
-use http::{Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -30,16 +30,11 @@ pub(super) async fn answer(
     let (endpoint, in_flight) =
         pick(&service.endpoints, |below| fastrand::u64(..below)).ok_or(Failure::NoEndpoint)?;
     call.holds.in_flight = Some(in_flight);
-    address(call, endpoint, service.declared.preserve_host)?;
-    let headers = call.request.headers_mut();
-    if let Some(peer) = &call.peer {
-        let host = call.host.as_ref();
-        hygiene::add_forwarded(headers, &Forwarded { peer: peer.remote.ip(), host });
-    }
-    headers.insert(REQUEST_ID, call.request_id.clone());
-    let mut answer = exchange(proxy, endpoint, timeout, call).await?;
-    answer.response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
-    Ok(answer)
+    let host = call.host.as_ref().filter(|_| service.declared.preserve_host);
+    let host = host.unwrap_or(&endpoint.authority).clone();
+    let mut response = exchange(proxy, endpoint, host, timeout, call).await?;
+    response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
+    Ok(Answer { response, source: Source::Real, reason: None })
 }
 
 /// Sends a request to the absolute target that it names, if `forward` allows that.
@@ -54,49 +49,29 @@ pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut 
     let target = Authority::parse(authority.as_str());
     call.unmarked = true;
     let endpoint = snapshot.forward.target(target.host, target.port.unwrap_or(80));
-    address(call, &endpoint, false)?;
-    exchange(proxy, &endpoint, Timeouts::default(), call).await
-}
-
-/// Turns the request towards an endpoint: target, version, Host, upgrade.
-fn address(
-    call: &mut Call,
-    endpoint: &Arc<Endpoint>,
-    preserve_host: bool,
-) -> Result<(), Box<Failure>> {
-    call.record.endpoint = Some(endpoint.clone());
-    let request = &mut call.request;
-    let path = request.uri().path_and_query();
-    if !endpoint.base_path.is_empty() {
-        let path = path.map_or("/", |path| path.as_str());
-        *request.uri_mut() = arrival::origin_form(format!("{}{path}", endpoint.base_path))?;
-    } else if request.uri().authority().is_some() {
-        let path = path.cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-        *request.uri_mut() = Uri::from(path);
-    }
-    *request.version_mut() = Version::HTTP_11;
-    let headers = request.headers_mut();
-    let host = match &call.host {
-        Some(host) if preserve_host => host.clone(),
-        _ => endpoint.authority.clone(),
-    };
-    headers.insert(HOST, host);
-    if let Some((upgrade, _)) = &call.upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, upgrade.clone());
-    }
-    Ok(())
+    let host = endpoint.authority.clone();
+    let mut response = exchange(proxy, &endpoint, host, Timeouts::default(), call).await?;
+    proxy.via.add(response.headers_mut());
+    Ok(Answer { response, source: Source::Real, reason: None })
 }
 
 /// One attempt: send, wait, clean the answer.
 async fn exchange(
     proxy: &Arc<Proxy>,
     endpoint: &Arc<Endpoint>,
+    host: HeaderValue,
     timeout: Timeouts,
     call: &mut Call,
-) -> Answered {
-    proxy.via.add(call.request.headers_mut());
-    let sending = send(endpoint, &mut call.request, timeout.connect);
+) -> Result<Response<Body>, Box<Failure>> {
+    call.record.endpoint = Some(endpoint.clone());
+    let body = std::mem::take(call.request.body_mut());
+    let head = Head {
+        method: call.request.method(),
+        headers: call.request.headers(),
+        target: target(endpoint, call)?,
+        outbound: outbound(proxy, endpoint, host, call),
+    };
+    let sending = send(endpoint, body, &head, timeout.connect);
     let sent = match timeout.request {
         None => sending.await,
         Some(limit) => match tokio::time::timeout(limit, sending).await {
@@ -111,13 +86,62 @@ async fn exchange(
     call.holds.lease = Some(lease);
     *response.version_mut() = Version::HTTP_11;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let response = switch_protocols(endpoint, response, call)?;
-        return Ok(Answer { response, source: Source::Real, reason: None });
+        return switch_protocols(endpoint, response, call);
     }
     hygiene::clean_response(response.headers_mut());
-    proxy.via.add(response.headers_mut());
-    let response = response.map(Body::from);
-    Ok(Answer { response, source: Source::Real, reason: None })
+    Ok(response.map(Body::from))
+}
+
+/// What the endpoint is asked for: origin form, below the url's own path.
+fn target(endpoint: &Endpoint, call: &Call) -> Result<Uri, Box<Failure>> {
+    let uri = call.request.uri();
+    if !endpoint.base_path.is_empty() {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        return Ok(arrival::origin_form(format!("{}{path}", endpoint.base_path))?);
+    }
+    if uri.authority().is_none() {
+        return Ok(uri.clone());
+    }
+    let path = uri.path_and_query().cloned();
+    Ok(Uri::from(path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"))))
+}
+
+/// What is put on the request. Only declared endpoints are told about the call.
+fn outbound<'a>(
+    proxy: &'a Proxy,
+    endpoint: &Endpoint,
+    host: HeaderValue,
+    call: &'a Call,
+) -> Outbound<'a> {
+    let marks = endpoint.guard.is_none().then(|| Marks {
+        peer: call.peer.as_ref().map(|peer| peer.remote.ip()),
+        host: call.host.as_ref(),
+        request_id: &call.request_id,
+    });
+    let upgrade = call.upgrade.as_ref().map(|(upgrade, _)| upgrade);
+    Outbound { host, via: &proxy.via, upgrade, marks }
+}
+
+/// The head of the request as one endpoint gets it; made anew for each sending.
+struct Head<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    target: Uri,
+    outbound: Outbound<'a>,
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &Method {
+        self.method
+    }
+
+    fn with(&self, body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = self.outbound.headers(self.headers);
+        request
+    }
 }
 
 /// Joins both sides of an upgrade once the 101 has been passed on.

@@ -11,4 +11,4 @@ pub use balance::{InFlight, pick};
 pub use connect::{ConnectError, connect};
 pub use endpoint::{AddressGuard, Endpoint};
 pub use pool::Lease;
-pub use send::{SendError, Sent, send};
+pub use send::{RequestHead, SendError, Sent, send};

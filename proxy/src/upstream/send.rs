@@ -29,32 +29,49 @@ pub enum SendError {
     Protocol(hyper::Error),
 }
 
-/// Sends a request and waits for the head of its answer. The request is taken out of `request`.
+/// Makes the head of a request, once per sending.
+pub trait RequestHead: Sync {
+    /// The method.
+    fn method(&self) -> &Method;
+    /// The request with this body.
+    fn with(&self, body: Body) -> Request<Body>;
+}
+
+/// Sends a request and waits for the head of its answer.
 ///
 /// # Errors
 /// See [`SendError`]. Dropping the future closes the connection that it used.
 pub async fn send(
     endpoint: &Endpoint,
-    request: &mut Request<Body>,
+    body: Body,
+    head: &impl RequestHead,
     connect_limit: Duration,
 ) -> Result<Sent, SendError> {
-    if let Some(mut sender) = pool::take(endpoint) {
-        let spare = is_replayable(request).then(|| copy_head(request));
-        match sender.try_send_request(std::mem::take(request)).await {
+    let mut unsent = None;
+    let mut body = Some(body);
+    if let Some(mut sender) = pool::take(endpoint)
+        && let Some(body) = body.take()
+    {
+        let replayable = body.is_end_stream() && is_idempotent(head.method());
+        match sender.try_send_request(head.with(body)).await {
             Ok(response) => return Ok((response, Lease::new(endpoint, sender))),
-            Err(mut error) => match error.take_message().or(spare) {
-                Some(unspent) if is_broken(error.error()) => *request = unspent,
-                _ => return Err(classify(error.into_error())),
-            },
+            Err(mut error) if is_broken(error.error()) => {
+                unsent = error.take_message();
+                if unsent.is_none() && !replayable {
+                    return Err(classify(error.into_error()));
+                }
+            }
+            Err(error) => return Err(classify(error.into_error())),
         }
     }
+    let request = unsent.unwrap_or_else(|| head.with(body.unwrap_or_default()));
     // Boxed: connecting is rare, and its state is larger than all the rest.
     Box::pin(send_on_new_connection(endpoint, request, connect_limit)).await
 }
 
 async fn send_on_new_connection(
     endpoint: &Endpoint,
-    request: &mut Request<Body>,
+    request: Request<Body>,
     connect_limit: Duration,
 ) -> Result<Sent, SendError> {
     let stream = connect(endpoint, connect_limit).await.map_err(SendError::Connect)?;
@@ -65,26 +82,17 @@ async fn send_on_new_connection(
             tracing::trace!(%error, "Upstream connection ended");
         }
     });
-    match sender.send_request(std::mem::take(request)).await {
+    match sender.send_request(request).await {
         Ok(response) => Ok((response, Lease::new(endpoint, sender))),
         Err(error) => Err(classify(error)),
     }
 }
 
-fn is_replayable(request: &Request<Body>) -> bool {
-    let idempotent = matches!(
-        *request.method(),
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    );
-    idempotent && request.body().is_end_stream()
-}
-
-fn copy_head(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+    )
 }
 
 /// Whether the connection itself failed, as opposed to what came over it.
