@@ -116,16 +116,67 @@ fn render_one(out: &mut String, problem: &Problem, sources: &Sources) {
     let _ = writeln!(out, "{level}: {}", problem.message);
     let _ = writeln!(out, "{margin}--> {}", sources.locate(problem.place));
     if let Some(line) = sources.line(problem.place) {
-        let before = usize::try_from(problem.place.column.saturating_sub(1)).unwrap_or(0);
+        let column = usize::try_from(problem.place.column.saturating_sub(1)).unwrap_or(0);
         let width = usize::try_from(problem.place.width.max(1)).unwrap_or(1);
+        let (line, before) = window(line, column);
         let carets = "^".repeat(width.min(line.chars().count().saturating_sub(before).max(1)));
+        let marks = format!("{}{carets} {}", " ".repeat(before), problem.path);
         let _ = writeln!(out, "{margin} |");
-        let _ = writeln!(out, "{number} | {line}");
-        let _ = writeln!(out, "{margin} | {}{carets} {}", " ".repeat(before), problem.path);
+        let _ = writeln!(out, "{number} | {}", line.trim_end());
+        let _ = writeln!(out, "{margin} | {}", marks.trim_end());
     } else if !problem.path.is_empty() {
         let _ = writeln!(out, "{margin} = at {}", problem.path);
     }
     if let Some(hint) = &problem.hint {
         let _ = writeln!(out, "{margin} = hint: {hint}");
+    }
+}
+
+/// The part of a line around a column, and where the column stands in it. A body written as one
+/// line of JSON must not fill the terminal; tabs would shift the marks.
+fn window(line: &str, column: usize) -> (String, usize) {
+    const SHOWN: usize = 160;
+    let start = match line.chars().count() > SHOWN {
+        true => column.saturating_sub(SHOWN / 2),
+        false => 0,
+    };
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let shown = line.chars().skip(start).take(SHOWN).map(plain).collect();
+    (shown, column - start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(line: &str, column: u32) -> String {
+        let mut sources = Sources::default();
+        let file = sources.add("x.yaml".into(), line);
+        let mut report = Report::default();
+        report.push(Problem::warning(Place { file, line: 1, column, width: 3 }, "a.b", "odd"));
+        report.render(&sources)
+    }
+
+    #[test]
+    fn a_report_points_at_the_value() {
+        let expected = "warning: odd\n --> x.yaml:1:4\n  |\n1 | a: bcd\n  |    ^^^ a.b\n\n";
+        assert_eq!(render("a: bcd", 4), expected);
+        assert!(render("a:\tbcd", 4).contains("1 | a: bcd\n  |    ^^^ a.b\n"));
+    }
+
+    #[test]
+    fn long_lines_are_shown_around_the_value() {
+        let line = format!("{}bcd{}", "x".repeat(5000), "y".repeat(5000));
+        let shown = render(&line, 5001);
+        assert!(shown.len() < 600, "{shown}");
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines[3].find("bcd"), lines[4].find("^^^"));
+    }
+
+    #[test]
+    fn a_problem_without_a_place_names_its_path_only() {
+        let mut report = Report::default();
+        report.extend([Problem::error(Place::default(), "a.b", "odd")]);
+        assert_eq!(report.render(&Sources::default()), "error: odd\n --> <config>\n  = at a.b\n\n");
     }
 }

@@ -164,3 +164,40 @@ pub struct Limits {
     /// How long a client connection may stay idle between requests. Default 75 s.
     pub idle: Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_has_one_class() {
+        for (address, class) in [
+            ("127.0.0.1", NetClass::Loopback),
+            ("127.255.0.9", NetClass::Loopback),
+            ("::1", NetClass::Loopback),
+            ("::ffff:127.0.0.1", NetClass::Loopback),
+            ("10.1.2.3", NetClass::Private),
+            ("172.16.0.1", NetClass::Private),
+            ("100.64.0.1", NetClass::Private),
+            ("100.128.0.1", NetClass::Public),
+            ("169.254.169.254", NetClass::Private),
+            ("fd00:ec2::254", NetClass::Private),
+            ("fe80::1", NetClass::Private),
+            ("8.8.8.8", NetClass::Public),
+            ("2001:db8::1", NetClass::Public),
+        ] {
+            assert_eq!(NetClass::of(address.parse().unwrap()), class, "{address}");
+        }
+    }
+
+    #[test]
+    fn rules_match_addresses_and_hosts_never_do() {
+        let address = "10.1.2.3".parse().unwrap();
+        assert!(AllowRule::Class(NetClass::Private).matches_address(address));
+        assert!(!AllowRule::Class(NetClass::Public).matches_address(address));
+        assert!(AllowRule::Net("10.0.0.0/8".parse().unwrap()).matches_address(address));
+        assert!(!AllowRule::Host("*".to_owned()).matches_address(address));
+        let mapped = "::ffff:10.1.2.3".parse().unwrap();
+        assert!(AllowRule::Net("10.0.0.0/8".parse().unwrap()).matches_address(mapped));
+    }
+}

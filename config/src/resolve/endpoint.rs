@@ -15,10 +15,12 @@ use std::sync::Arc;
 pub(super) fn resolve_all(
     cx: &mut Context<'_>,
     service: &str,
-    raw: Vec<At<RawEndpoint>>,
+    raw: Option<At<Vec<At<RawEndpoint>>>>,
 ) -> Vec<Arc<Endpoint>> {
     let mut taken = HashMap::new();
     let endpoints: Vec<_> = raw
+        .map(|raw| raw.value)
+        .unwrap_or_default()
         .into_iter()
         .filter_map(|raw| resolve(cx, service, raw, &mut taken).map(Arc::new))
         .collect();

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::data::Text;
-use crate::decode::{At, FromScalar as _, Record as _, Verb, Word, Wrong};
+use crate::decode::{At, FromScalar as _, Many, Record as _, Verb, Word, Wrong};
 use crate::model::{Action, Reaction, Subscription};
 use crate::raw::RawSubscription;
 use std::sync::Arc;
@@ -51,11 +51,16 @@ pub(super) fn check_subject(subject: &str, wildcards: bool) -> Result<(), Wrong>
     Ok(())
 }
 
-/// One `nats_subscribe` entry.
-pub(super) fn subscription(
+/// Every sound entry of `nats_subscribe`.
+pub(super) fn subscriptions(
     cx: &mut Context<'_>,
-    raw: At<RawSubscription>,
-) -> Option<Arc<Subscription>> {
+    raw: Option<At<Many<At<RawSubscription>>>>,
+) -> Vec<Arc<Subscription>> {
+    let entries = raw.map(|many| many.value.0).unwrap_or_default();
+    entries.into_iter().filter_map(|raw| subscription(cx, raw)).collect()
+}
+
+fn subscription(cx: &mut Context<'_>, raw: At<RawSubscription>) -> Option<Arc<Subscription>> {
     let At { spot, value: raw } = raw;
     let wrong = raw.has("action") && raw.action.is_none();
     let RawSubscription { subject, action, reply, .. } = raw;

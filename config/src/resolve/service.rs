@@ -25,55 +25,60 @@ pub(super) fn resolve(
         fit::purpose(cx, &spot, &raw);
         fit::container_keys(cx, &raw);
     }
-    let has_mock = raw.has("endpoints") || raw.has("nats_subscribe");
-    let has_real = raw.has("url") || raw.has("urls");
-    let mode = mode(cx, &raw, has_real, has_mock);
-    let mock_on = mock_on(cx, raw.mock_on.take(), has_real && has_mock);
-    let upstreams = upstreams::resolve(cx, &mut raw, listen);
-    if let (Some(port), Some(first)) = (&raw.port, listen.first()) {
-        let address = SocketAddr::new(first.ip(), port.value);
-        cx.claims.port(address, format!("service {}", name.value), &port.spot);
-    }
+    claim_port(cx, name, raw.port.as_ref(), listen);
+    let (mode, mock_on) = answering(cx, &mut raw);
     let command = command(cx, &raw);
-    let timeout = raw.timeout.take().map(|timeout| timeouts::read(timeout.value));
-    let depends_on = depends_on(cx, &name.value, raw.depends_on.take());
-    let subscriptions = raw.nats_subscribe.take().map(|many| many.value.0).unwrap_or_default();
     Service {
         name: name.value.as_str().into(),
         place: spot.place,
         kind: if infra { Kind::Infra } else { Kind::Http },
-        upstreams,
+        upstreams: upstreams::resolve(cx, &mut raw, listen),
         port: raw.port.as_ref().map(|port| port.value),
         hosts: hosts(cx, &spot, name, infra, raw.hosts.take()),
         preserve_host: raw.preserve_host.as_ref().is_some_and(|preserve| preserve.value),
         mode,
         mock_on,
-        timeout: timeout.map_or(cx.timeout, |timers| timeouts::merge(cx, timers)),
-        endpoints: match raw.endpoints.take() {
-            Some(raw) => endpoint::resolve_all(cx, &name.value, raw.value),
-            None => Vec::new(),
-        },
-        subscriptions: subscriptions
-            .into_iter()
-            .filter_map(|raw| events::subscription(cx, raw))
-            .collect(),
+        timeout: timeouts::of_service(cx, raw.timeout.take()),
+        endpoints: endpoint::resolve_all(cx, &name.value, raw.endpoints.take()),
+        subscriptions: events::subscriptions(cx, raw.nats_subscribe.take()),
         health_path: health_path(cx, &raw, command.is_some()),
         command,
         env: pairs(raw.env),
         image: raw.image.map(|image| image.value.0),
         build: raw.build.map(|build| build.value),
-        ports: raw.ports.map(texts).unwrap_or_default(),
-        volumes: raw
-            .volumes
-            .map(|many| many.value.0.into_iter().map(|word| word.0).collect())
-            .unwrap_or_default(),
+        ports: raw.ports.map(|ports| texts(ports.value)).unwrap_or_default(),
+        volumes: raw.volumes.map(|volumes| words(volumes.value)).unwrap_or_default(),
         environment: raw.environment.map(|environment| environment.value.0),
-        depends_on,
+        depends_on: depends_on(cx, &name.value, raw.depends_on),
     }
 }
 
-fn texts(many: At<Many<AnyText>>) -> Vec<String> {
-    many.value.0.into_iter().map(|text| text.0).collect()
+fn claim_port(
+    cx: &mut Context<'_>,
+    name: &At<String>,
+    port: Option<&At<u16>>,
+    listen: &[SocketAddr],
+) {
+    if let (Some(port), Some(first)) = (port, listen.first()) {
+        let address = SocketAddr::new(first.ip(), port.value);
+        cx.claims.port(address, format!("service {}", name.value), &port.spot);
+    }
+}
+
+/// Who answers, and for which answers of the real service the mock steps in.
+fn answering(cx: &mut Context<'_>, raw: &mut RawService) -> (Mode, Vec<u16>) {
+    let has_mock = raw.has("endpoints") || raw.has("nats_subscribe");
+    let has_real = raw.has("url") || raw.has("urls");
+    let mode = mode(cx, raw, has_real, has_mock);
+    (mode, mock_on(cx, raw.mock_on.take(), has_real && has_mock))
+}
+
+fn words(many: Many<Word>) -> Vec<String> {
+    many.0.into_iter().map(|word| word.0).collect()
+}
+
+fn texts(many: Many<AnyText>) -> Vec<String> {
+    many.0.into_iter().map(|text| text.0).collect()
 }
 
 fn pairs(env: Option<At<Named<AnyText>>>) -> Vec<(String, String)> {

@@ -37,3 +37,11 @@ pub(super) fn merge(cx: &mut Context<'_>, raw: RawTimeout) -> Timeouts {
         request: positive(cx, raw.request).or(inherited.request),
     }
 }
+
+/// The timers of a service.
+pub(super) fn of_service(
+    cx: &mut Context<'_>,
+    raw: Option<At<ShortOr<At<Duration>, RawTimeout>>>,
+) -> Timeouts {
+    raw.map_or(cx.timeout, |raw| merge(cx, read(raw.value)))
+}
