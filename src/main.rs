@@ -34,7 +34,7 @@ fn main() -> process::ExitCode {
         Err(error) => return refuse(&error),
     };
     logging::init();
-    match commands::run(cli.command) {
+    match commands::dispatch(cli.command) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if let Some(message) = failure.message() {

@@ -18,7 +18,8 @@ Examples:
   eval \"$(stitch env)\"                        use the proxy from this shell
   stitch explain stitch.yaml GET http://users/users/1
 
-Exit codes: 0 ok, 1 the file has problems, 2 usage, 3 cannot bind, 4 runtime failure, 130 interrupted";
+Exit codes:
+  0 ok, 1 the file has problems, 2 usage, 3 cannot bind, 4 runtime failure, 130 interrupted";
 
 /// One YAML file in front of real and mocked services.
 #[derive(Debug, Parser)]
@@ -71,7 +72,7 @@ pub(crate) struct FileArg {
 /// How to tell events.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FormatArg {
-    /// Text for people, or one JSON object per line for programs
+    /// What to print: text for people, or one JSON object per line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
@@ -284,5 +285,5 @@ pub(crate) struct VersionArgs {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "args_tests.rs"]
 mod tests;

@@ -4,7 +4,8 @@ mod args;
 mod values;
 
 pub(crate) use args::{
-    CheckArgs, Cli, Command, ComposeArgs, DownArgs, EnvArgs, ExplainArgs, FileArg, HealthArgs,
-    MockdArgs, OverrideArgs, ProxyArgs, ProxyChoice, RunArgs, UpArgs, VersionArgs, WaitArgs,
+    CheckArgs, Cli, Command, ComposeArgs, DownArgs, EnvArgs, ExplainArgs, FileArg, FormatArg,
+    HealthArgs, MockdArgs, OverrideArgs, ProxyArgs, ProxyChoice, RunArgs, UpArgs, VersionArgs,
+    WaitArgs,
 };
 pub(crate) use values::{Endpoint, Format, Shell};

@@ -10,20 +10,15 @@ use std::time::Duration;
 /// How to tell something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
     Text,
-    /// One JSON object per line.
     Json,
 }
 
 /// Whose syntax to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
-    /// sh, bash, zsh, dash, ….
     Sh,
-    /// fish.
     Fish,
-    /// PowerShell.
     Powershell,
 }
 

@@ -26,3 +26,36 @@ fn lines(loaded: &Loaded) -> String {
     let problems = ProblemLine::all(&loaded.report, &loaded.sources);
     problems.iter().map(|problem| problem.to_line() + "\n").collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{FileArg, FormatArg};
+    use crate::testing::Scratch;
+
+    fn check(text: &str, format: Format) -> Result<ExitCode, ExitCode> {
+        let scratch = Scratch::new();
+        let file = FileArg { file: Some(scratch.write("stitch.yaml", text)) };
+        run(&CheckArgs { file, format: FormatArg { format } }).map_err(|failure| failure.exit)
+    }
+
+    #[test]
+    fn the_exit_code_is_the_verdict() {
+        for format in [Format::Text, Format::Json] {
+            assert_eq!(check("services: {}\n", format), Ok(ExitCode::Ok));
+            assert_eq!(check("servces: {}\n", format), Err(ExitCode::Problems));
+        }
+    }
+
+    #[test]
+    fn every_problem_is_a_line() {
+        let scratch = Scratch::new();
+        let path = scratch.write("stitch.yaml", "servces: {}\nrotes: []\n");
+        let lines = lines(&file::load(&path));
+        let wrong: Vec<serde_json::Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(wrong.len() >= 2, "{lines}");
+        assert_eq!(wrong[1]["line"], 2);
+        assert_eq!(wrong[1]["file"], path.display().to_string());
+    }
+}

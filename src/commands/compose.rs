@@ -55,3 +55,27 @@ fn generate(loaded: &Loaded, directory: &Path) -> Result<Generated, Failure> {
     }
     Ok(generated)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+
+    #[test]
+    fn the_compose_file_of_a_configuration() {
+        let scratch = Scratch::new();
+        let text = "services:\n  nats: { type: infra, image: 'nats:2', ports: ['4222:4222'] }\n";
+        let loaded = file::load_valid(&scratch.write("stitch.yaml", text)).unwrap();
+        let yaml = generate(&loaded, scratch.path()).unwrap().yaml;
+        assert!(yaml.contains("nats:2") && yaml.contains("stitch.yaml"), "{yaml}");
+    }
+
+    #[test]
+    fn a_file_that_went_away_is_named() {
+        let scratch = Scratch::new();
+        let mut loaded = file::load(&scratch.write("stitch.yaml", "services: {}\n"));
+        loaded.config.file = scratch.path().join("gone.yaml");
+        let failure = generate(&loaded, scratch.path()).unwrap_err();
+        assert!(failure.message().unwrap().contains("gone.yaml"));
+    }
+}

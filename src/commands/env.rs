@@ -41,6 +41,7 @@ fn quoted(value: &str, quote: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{FileArg, ProxyChoice};
 
     fn proxy() -> ProxyAddress {
         "http://web@127.0.0.1:8080".parse().unwrap()
@@ -68,6 +69,16 @@ mod tests {
             let text = unset(shell);
             assert_eq!(text.lines().last(), Some(line));
             assert_eq!(text.lines().count(), set(shell, &proxy()).lines().count());
+        }
+    }
+
+    #[test]
+    fn the_command_prints_either() {
+        let proxy = ProxyChoice { name: None, proxy: Some(proxy()) };
+        for unset in [false, true] {
+            let (file, proxy) = (FileArg::default(), proxy.clone());
+            let args = EnvArgs { file, proxy, shell: Shell::Sh, unset };
+            assert_eq!(run(&args).unwrap(), ExitCode::Ok);
         }
     }
 

@@ -104,6 +104,7 @@ fn waiting_for(body: &[u8]) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::answering;
     use http::StatusCode;
 
     fn answer(status: u16, body: &'static str) -> Health {
@@ -113,6 +114,20 @@ mod tests {
 
     fn admin() -> Endpoint {
         DEFAULT_ADMIN.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_exit_code_is_the_answer() {
+        let answer = |asked| match asked {
+            0 => ("200 OK", "{}"),
+            _ => ("503 Wait", r#"{"waiting_for":{"users":"starting"}}"#),
+        };
+        let admin: Endpoint = answering(answer).await.to_string().parse().unwrap();
+        let args = |live| HealthArgs { admin: Some(admin.clone()), live };
+        assert_eq!(run(&args(true)).await.unwrap(), ExitCode::Ok);
+        let failure = run(&args(false)).await.unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Runtime);
+        assert_eq!(failure.message().unwrap(), "not ready: users (starting)");
     }
 
     #[test]

@@ -85,34 +85,65 @@ async fn until_ready(admin: &Endpoint, services: &[String], limit: Duration) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use crate::cli::FileArg;
+    use crate::testing::{Scratch, answering};
+    use std::path::PathBuf;
     use tokio::net::TcpListener;
 
     const WAITING: &str = r#"{"waiting_for":{"users":"starting"}}"#;
 
     /// Says "waiting" this often, then "ready".
     async fn admin_ready_after(refusals: usize) -> Endpoint {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let admin = listener.local_addr().unwrap().to_string().parse().unwrap();
-        tokio::spawn(async move {
-            for asked in 0.. {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let answer = match asked < refusals {
-                    true => format!(
-                        "HTTP/1.1 503 Wait\r\ncontent-length: {}\r\n\r\n{WAITING}",
-                        WAITING.len()
-                    ),
-                    false => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(),
-                };
-                let mut end = [0; 4];
-                while end != *b"\r\n\r\n" {
-                    end.rotate_left(1);
-                    end[3] = stream.read_u8().await.unwrap();
-                }
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        admin
+        let answer = move |asked| match asked < refusals {
+            true => ("503 Wait", WAITING),
+            false => ("200 OK", ""),
+        };
+        answering(answer).await.to_string().parse().unwrap()
+    }
+
+    fn args(file: Option<PathBuf>, services: &[&str]) -> WaitArgs {
+        WaitArgs {
+            file: FileArg { file },
+            admin: None,
+            timeout: Duration::from_secs(20),
+            services: services.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_says_where_to_ask_and_for_whom() {
+        let scratch = Scratch::new();
+        let admin = admin_ready_after(1).await;
+        let text = format!(
+            "proxy: {{ admin: {} }}\nservices: {{ a: {{ url: 'http://h:1' }} }}\n",
+            admin.authority()
+        );
+        let file = scratch.write("stitch.yaml", &text);
+        assert_eq!(run(&args(Some(file.clone()), &["a"])).await.unwrap(), ExitCode::Ok);
+
+        let failure = run(&args(Some(file), &["b"])).await.unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Usage);
+        let told = failure.message().unwrap();
+        assert!(told.contains("\"b\"") && told.ends_with("but these are: a"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_port_picked_at_start_must_be_told() {
+        let scratch = Scratch::new();
+        let file = scratch.write("stitch.yaml", "proxy: { admin: '127.0.0.1:0' }\nservices: {}\n");
+        let failure = run(&args(Some(file), &[])).await.unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Usage);
+        assert!(failure.message().unwrap().contains("--admin"));
+    }
+
+    #[tokio::test]
+    async fn giving_up_is_a_runtime_failure() {
+        let admin = Some(admin_ready_after(usize::MAX).await);
+        let timeout = Duration::from_millis(300);
+        let failure = run(&WaitArgs { admin, timeout, ..args(None, &[]) }).await.unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Runtime);
+        let told = failure.message().unwrap();
+        assert_eq!(told, "gave up after 300ms, not ready: users (starting)");
     }
 
     #[tokio::test]
@@ -126,13 +157,6 @@ mod tests {
         let admin = admin_ready_after(usize::MAX).await;
         let limit = Duration::from_secs(20);
         assert_eq!(until_ready(&admin, &["orders".into()], limit).await, Ok(()));
-    }
-
-    #[tokio::test]
-    async fn gives_up_and_says_what_is_missing() {
-        let admin = admin_ready_after(usize::MAX).await;
-        let health = until_ready(&admin, &[], Duration::from_millis(300)).await.unwrap_err();
-        assert_eq!(health.describe(&admin, &[]), "not ready: users (starting)");
     }
 
     #[tokio::test]

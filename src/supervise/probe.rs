@@ -74,7 +74,6 @@ fn authority(upstream: &Upstream) -> String {
 mod tests {
     use super::*;
     use crate::testing;
-    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
 
     fn probe(service: &str) -> Probe {
@@ -97,15 +96,7 @@ mod tests {
     }
 
     async fn answering(status: &'static str) -> Probe {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let authority = listener.local_addr().unwrap().to_string();
-        tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-            stream.write_all(head.as_bytes()).await.unwrap();
-            // Open until the prober hangs up.
-            std::future::pending::<()>().await;
-        });
+        let authority = testing::answering(move |_| (status, "")).await.to_string();
         Probe::Get { authority, path: "/health".to_owned() }
     }
 

@@ -5,9 +5,7 @@ use crate::report::Paint;
 use crate::supervise::restarts::Patience;
 use crate::testing;
 use std::io::{self, Write};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Ends a test that would otherwise wait for ever.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -86,29 +84,13 @@ fn service(name: &str, url: &str, script: &str, more: &str) -> String {
     format!("  {name}:\n    url: {url}\n    command: {command:?}\n{more}")
 }
 
-/// An address that answers every request as told.
-async fn answering(status: tokio::sync::watch::Receiver<&'static str>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut end = [0; 4];
-            while end != *b"\r\n\r\n" {
-                end.rotate_left(1);
-                end[3] = stream.read_u8().await.unwrap();
-            }
-            let status = *status.borrow();
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
-    url
+/// A URL that answers every request as told.
+async fn answering(status: watch::Receiver<&'static str>) -> String {
+    format!("http://{}", testing::answering(move |_| (*status.borrow(), "")).await)
 }
 
 async fn healthy() -> String {
-    let (_, status) = tokio::sync::watch::channel("200 OK");
-    answering(status).await
+    answering(watch::channel("200 OK").1).await
 }
 
 #[tokio::test]
@@ -123,7 +105,7 @@ async fn output_is_prefixed_and_the_environment_set() {
 
 #[tokio::test]
 async fn ready_when_every_command_answers() {
-    let (say, status) = tokio::sync::watch::channel("503 Starting");
+    let (say, status) = watch::channel("503 Starting");
     let url = answering(status).await;
     let bench = Bench::start(&service("users", &url, SERVE, ""), quick());
     let late = bench.supervisor.wait_ready(Duration::from_millis(20)).await;
@@ -137,7 +119,7 @@ async fn ready_when_every_command_answers() {
 
 #[tokio::test]
 async fn a_command_waits_for_those_it_depends_on() {
-    let (say, status) = tokio::sync::watch::channel("503 Starting");
+    let (say, status) = watch::channel("503 Starting");
     let url = answering(status).await;
     let web = service("web", &healthy().await, SERVE, "    depends_on: [users]\n");
     let mut bench = Bench::start(&(web + &service("users", &url, SERVE, "")), quick());
@@ -150,7 +132,7 @@ async fn a_command_waits_for_those_it_depends_on() {
 
 #[tokio::test]
 async fn the_wait_for_dependencies_has_an_end() {
-    let (_say, status) = tokio::sync::watch::channel("503 Starting");
+    let (_say, status) = watch::channel("503 Starting");
     let url = answering(status).await;
     let web = service("web", &healthy().await, SERVE, "    depends_on: [users]\n");
     let timing = Timing { prerequisites: Duration::from_millis(20), ..quick() };
