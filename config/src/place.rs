@@ -22,15 +22,30 @@ pub struct Place {
 /// The files that were read, kept for messages.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    files: Vec<(PathBuf, Arc<str>)>,
+    files: Vec<Source>,
     includes: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    path: PathBuf,
+    text: Arc<str>,
+    /// Where each line starts, in bytes: a report may quote thousands of them.
+    lines: Vec<usize>,
 }
 
 impl Sources {
     /// Adds a file and returns its index.
     pub fn add(&mut self, path: PathBuf, text: impl Into<Arc<str>>) -> u16 {
-        self.files.push((path, text.into()));
+        let text = text.into();
+        let lines =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.files.push(Source { path, text, lines });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    fn source(&self, place: Place) -> Option<&Source> {
+        self.files.get(usize::from(place.file))
     }
 
     /// Remembers a path or pattern that `include` asked for, whether or not it matched anything.
@@ -55,28 +70,29 @@ impl Sources {
 
     /// The path of a file as it was given on the command line or in `include`.
     pub fn path(&self, place: Place) -> Option<&Path> {
-        self.files.get(usize::from(place.file)).map(|(path, _)| path.as_path())
+        self.source(place).map(|source| source.path.as_path())
     }
 
     /// The line of text at a place, without its line end.
     pub fn line(&self, place: Place) -> Option<&str> {
-        let (_, text) = self.files.get(usize::from(place.file))?;
-        text.lines().nth(usize::try_from(place.line.checked_sub(1)?).ok()?)
+        let Source { text, lines, .. } = self.source(place)?;
+        let start = *lines.get(usize::try_from(place.line.checked_sub(1)?).ok()?)?;
+        text.get(start..)?.lines().next()
     }
 
     /// The text of the whole file that holds a place.
     pub fn text(&self, place: Place) -> Option<&Arc<str>> {
-        self.files.get(usize::from(place.file)).map(|(_, text)| text)
+        self.source(place).map(|source| &source.text)
     }
 
     /// Every path that was read and its text, in order.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &Arc<str>)> {
-        self.files.iter().map(|(path, text)| (path.as_path(), text))
+        self.files.iter().map(|source| (source.path.as_path(), &source.text))
     }
 
     /// Every path that was read, in order.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(path, _)| path.as_path())
+        self.files.iter().map(|source| source.path.as_path())
     }
 
     /// `file:line:column`, as editors and terminals make it clickable.
@@ -99,5 +115,28 @@ impl fmt::Display for Located<'_> {
             Some(path) => write!(f, "{}", path.display()),
             None => write!(f, "<config>"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_found_by_number() {
+        let mut sources = Sources::default();
+        let file = sources.add(PathBuf::from("dir/a.yaml"), "one\r\n\nthree");
+        let line = |line| sources.line(Place { file, line, ..Place::default() });
+        assert_eq!(
+            [line(0), line(1), line(2), line(3), line(4)],
+            [None, Some("one"), Some(""), Some("three"), None]
+        );
+        let place = Place { file, line: 3, column: 2, width: 1 };
+        assert_eq!(sources.locate(place).to_string(), "dir/a.yaml:3:2");
+        assert_eq!(sources.text(place).map(|text| text.len()), Some(11));
+        assert_eq!(sources.directory(place), Path::new("dir"));
+        assert_eq!(sources.paths().count(), 1);
+        let unknown = Place { file: 7, ..place };
+        assert_eq!((sources.line(unknown), sources.directory(unknown)), (None, PathBuf::from(".")));
     }
 }
