@@ -8,7 +8,7 @@ mod decode;
 mod dump;
 mod glob;
 mod load;
-mod near;
+
 mod raw;
 mod resolve;
 mod schema;
@@ -16,6 +16,7 @@ mod yaml;
 
 pub mod data;
 pub mod model;
+pub mod near;
 pub mod pattern;
 pub mod place;
 pub mod problem;

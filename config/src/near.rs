@@ -1,7 +1,7 @@
 //! "Did you mean …?": the known name that was probably meant.
 
 /// The nearest of the known names, when it is near enough to be worth saying.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let limit = (name.chars().count() / 3).clamp(1, 3);
     known
@@ -21,7 +21,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean "…"?`, or the list of what is known.
-pub(crate) fn suggest<'a>(
+pub fn suggest<'a>(
     what: &str,
     name: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,

@@ -3,8 +3,7 @@
 //! Everything is bounded. Nesting stops at [`MAX_DEPTH`] and a file may hold [`MAX_VALUES`] values,
 //! counted after aliases have been filled in, so ten nested aliases of ten cannot fill the memory.
 
-use super::Env;
-use super::expand::expand;
+use super::expand::{Env, expand};
 use super::node::{Entry, Node, Value, key_path};
 use super::scalar::Scalar;
 use crate::place::Place;

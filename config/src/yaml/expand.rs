@@ -2,8 +2,10 @@
 //!
 //! As in a shell, `:-` also replaces a variable that is set but empty.
 
-use super::Env;
 use crate::decode::Wrong;
+
+/// Where `${VAR}` finds its value.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The text with its variables filled in.
 pub(super) fn expand(text: &str, env: Env<'_>) -> Result<String, Wrong> {

@@ -12,8 +12,6 @@ mod scalar;
 mod tests;
 
 pub(crate) use build::parse;
+pub(crate) use expand::Env;
 pub(crate) use node::{Entry, Node, Spot, Value};
 pub(crate) use scalar::{Kind, Scalar};
-
-/// Where `${VAR}` finds its value.
-pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
