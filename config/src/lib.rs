@@ -8,7 +8,6 @@ mod decode;
 mod dump;
 mod glob;
 mod load;
-
 mod raw;
 mod resolve;
 mod schema;

@@ -51,7 +51,7 @@ record! {
         /// Published ports of the container, for compose.
         "ports" => ports: At<Many<AnyText>>,
         /// Volumes of the container, for compose.
-        "volumes" => volumes: At<Many<Word>>,
+        "volumes" => volumes: At<Many<AnyText>>,
         /// Environment of the container as Compose writes it, map or list.
         "environment" => environment: At<Environment>,
         /// Services that this one calls; they start first.
@@ -139,7 +139,7 @@ impl Decode for Environment {
     fn decode(node: &Node, report: &mut Report) -> Option<Self> {
         match &node.value {
             Value::Map(_) => Some(()),
-            Value::List(_) => Many::<Word>::decode(node, report).map(|_| ()),
+            Value::List(_) => Many::<AnyText>::decode(node, report).map(|_| ()),
             Value::Scalar(_) => {
                 report
                     .push(node.error(format!("expected a map or list, found {}", node.describe())));

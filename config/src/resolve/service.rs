@@ -47,7 +47,7 @@ pub(super) fn resolve(
         image: raw.image.map(|image| image.value.0),
         build: raw.build.map(|build| build.value),
         ports: raw.ports.map(|ports| texts(ports.value)).unwrap_or_default(),
-        volumes: raw.volumes.map(|volumes| words(volumes.value)).unwrap_or_default(),
+        volumes: raw.volumes.map(|volumes| texts(volumes.value)).unwrap_or_default(),
         environment: raw.environment.map(|environment| environment.value.0),
         depends_on: depends_on(cx, &name.value, raw.depends_on),
     }
@@ -71,10 +71,6 @@ fn answering(cx: &mut Context<'_>, raw: &mut RawService) -> (Mode, Vec<u16>) {
     let has_real = raw.has("url") || raw.has("urls");
     let mode = mode(cx, raw, has_real, has_mock);
     (mode, mock_on(cx, raw.mock_on.take(), has_real && has_mock))
-}
-
-fn words(many: Many<Word>) -> Vec<String> {
-    many.0.into_iter().map(|word| word.0).collect()
 }
 
 fn texts(many: Many<AnyText>) -> Vec<String> {

@@ -57,6 +57,14 @@ fn paths_and_places_name_every_value() {
 }
 
 #[test]
+fn files_of_other_systems_read_the_same() {
+    assert_eq!(json("\u{feff}a: 1\r\nb:\r\n  - x\r\n"), r#"{"a":1,"b":["x"]}"#);
+    let (_, report) = read("\u{feff}a: 1\r\nb: ${NOPE}\r\n");
+    let place = report.sorted()[0].place;
+    assert_eq!((place.line, place.column), (2, 4));
+}
+
+#[test]
 fn aliases_repeat_and_tags_of_text_are_kept() {
     assert_eq!(json("a: &x {k: [1]}\nb: *x\n"), r#"{"a":{"k":[1]},"b":{"k":[1]}}"#);
     assert_eq!(json("a: !!str 5\nb: ! 6\nc: !!int 7\n"), r#"{"a":"5","b":"6","c":7}"#);

@@ -186,6 +186,21 @@ fn the_best_is_made_of_a_file_with_mistakes() {
 }
 
 #[test]
+fn what_compose_fills_in_itself_is_left_to_it() {
+    let config = config(
+        "services:\n\
+         \x20 db:\n\
+         \x20   type: infra\n\
+         \x20   image: postgres\n\
+         \x20   volumes: [\"${HOME}/db:/data\"]\n\
+         \x20   environment: [\"A=${B}\"]\n",
+    );
+    assert_eq!(config.services[0].volumes, ["${HOME}/db:/data"]);
+    let environment = config.services[0].environment.as_ref().unwrap().to_json();
+    assert_eq!(environment[0], "A=${B}");
+}
+
+#[test]
 fn secrets_stay_out_of_messages() {
     let loaded =
         read("events: \"nats://u:hunter2@\\n\"\nservices: { a: { url: \"http://u:hunter2@h\" } }");
