@@ -28,3 +28,35 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+
+    fn exit(line: &str) -> u8 {
+        let words = std::iter::once("stitch").chain(line.split_whitespace());
+        let command = Cli::try_parse_from(words).unwrap().command;
+        dispatch(command).unwrap_or_else(|failure| failure.exit).code()
+    }
+
+    #[test]
+    fn every_command_ends_with_its_code() {
+        for (line, code) in [
+            ("version", 0),
+            ("schema", 0),
+            ("env --unset", 0),
+            ("check no-such.yaml", 1),
+            ("compose no-such.yaml", 1),
+            ("up --compose no-such.yaml", 1),
+            ("run --proxy http://127.0.0.1:1 -- true", 0),
+            ("run --proxy http://127.0.0.1:1 -- false", 1),
+            ("run no-such.yaml -- true", 1),
+            ("wait --admin http://127.0.0.1:1 --timeout 20ms", 4),
+            ("health --admin http://127.0.0.1:1", 4),
+        ] {
+            assert_eq!(exit(line), code, "{line}");
+        }
+    }
+}

@@ -64,3 +64,33 @@ pub(crate) fn kind_of(service: &Service) -> &'static str {
         (Kind::Http, false, false) => "mixed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_service_is_called_what_it_is_made_of() {
+        let config = testing::config(
+            "services:
+  a: { url: 'http://h:1' }
+  b: { endpoints: [ { path: /x } ] }
+  c: { url: 'http://h:2', endpoints: [ { path: /x } ] }
+  d: { type: infra, image: 'nats:2' }
+",
+        );
+        let lines = config.services.iter().map(|service| {
+            let line = ServiceLine::new(service, service.mode, Vec::new());
+            (line.name, line.kind, line.mode)
+        });
+        let expected = [
+            ("a", "real", Some("real")),
+            ("b", "mock", Some("mock")),
+            ("c", "mixed", Some("mock-then-real")),
+            ("d", "infra", None),
+        ];
+        let expected = expected.map(|(name, kind, mode)| (name.to_owned(), kind, mode));
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+}

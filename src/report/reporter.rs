@@ -22,38 +22,48 @@ impl Reporter {
 
     /// Everything is bound.
     pub(crate) fn ready(&self, listening: &Listening) -> io::Result<()> {
-        let table = || table::render(listening, self.width, self.paint);
-        self.tell(&Event::Ready(listening), table)
+        output::print(&self.ready_text(listening))
     }
 
     /// A changed file is in force.
     pub(crate) fn reloaded(&self, services: &[ServiceLine]) -> io::Result<()> {
-        let line = || format!("reloaded  {}\n", counted(services.len(), "service"));
-        self.tell(&Event::Reloaded { services }, line)
+        output::print(&self.reloaded_text(services))
     }
 
     /// A changed file was refused. People get every problem on standard error.
     pub(crate) fn reload_failed(&self, report: &Report, sources: &Sources) -> io::Result<()> {
-        let problems = ProblemLine::all(report, sources);
-        self.tell(&Event::ReloadFailed { problems: &problems }, || {
+        if self.format == Format::Text {
             eprint!("{}", report.render(sources));
-            let errors = counted(report.errors(), "error");
-            format!("reload failed  {errors}, the configuration before stays in force\n")
-        })
+        }
+        output::print(&self.reload_failed_text(report, sources))
     }
 
     /// No new work is taken.
     pub(crate) fn draining(&self) -> io::Result<()> {
-        self.tell(&Event::Draining, || "draining\n".to_owned())
+        output::print(&self.say(&Event::Draining, || "draining\n".to_owned()))
     }
 
     /// The end.
     pub(crate) fn stopped(&self) -> io::Result<()> {
-        self.tell(&Event::Stopped, || "stopped\n".to_owned())
+        output::print(&self.say(&Event::Stopped, || "stopped\n".to_owned()))
     }
 
-    fn tell(&self, event: &Event<'_>, text: impl FnOnce() -> String) -> io::Result<()> {
-        output::print(&self.say(event, text))
+    fn ready_text(&self, listening: &Listening) -> String {
+        let table = || table::render(listening, self.width, self.paint);
+        self.say(&Event::Ready(listening), table)
+    }
+
+    fn reloaded_text(&self, services: &[ServiceLine]) -> String {
+        let line = || format!("reloaded  {}\n", counted(services.len(), "service"));
+        self.say(&Event::Reloaded { services }, line)
+    }
+
+    fn reload_failed_text(&self, report: &Report, sources: &Sources) -> String {
+        let problems = ProblemLine::all(report, sources);
+        self.say(&Event::ReloadFailed { problems: &problems }, || {
+            let errors = counted(report.errors(), "error");
+            format!("reload failed  {errors}, the configuration before stays in force\n")
+        })
     }
 
     fn say(&self, event: &Event<'_>, text: impl FnOnce() -> String) -> String {
@@ -73,12 +83,36 @@ fn terminal_width() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stitch_config::{Place, Problem};
+
+    const TEXT: Reporter = Reporter { format: Format::Text, paint: Paint::OFF, width: None };
+    const JSON: Reporter = Reporter { format: Format::Json, ..TEXT };
 
     #[test]
-    fn the_format_decides() {
-        let reporter = |format| Reporter { format, paint: Paint::OFF, width: None };
-        let said = |format| reporter(format).say(&Event::Stopped, || "stopped\n".to_owned());
-        assert_eq!(said(Format::Text), "stopped\n");
-        assert_eq!(said(Format::Json), "{\"event\":\"stopped\"}\n");
+    fn people_get_sentences() {
+        let mut report = Report::default();
+        report.push(Problem::error(Place::default(), "x", "bad"));
+        let failed = TEXT.reload_failed_text(&report, &Sources::default());
+        assert_eq!(failed, "reload failed  1 error, the configuration before stays in force\n");
+        assert_eq!(TEXT.reloaded_text(&[]), "reloaded  0 services\n");
+        assert_eq!(TEXT.ready_text(&Listening::default()), "ready\n");
+        assert_eq!(TEXT.say(&Event::Stopped, || "stopped\n".to_owned()), "stopped\n");
+    }
+
+    #[test]
+    fn programs_get_one_object_per_line() {
+        let mut report = Report::default();
+        report.push(Problem::error(Place::default(), "x", "bad"));
+        let all = [
+            (JSON.ready_text(&Listening::default()), "ready"),
+            (JSON.reloaded_text(&[]), "reloaded"),
+            (JSON.reload_failed_text(&report, &Sources::default()), "reload_failed"),
+            (JSON.say(&Event::Draining, String::new), "draining"),
+        ];
+        for (line, event) in all {
+            assert!(line.ends_with("}\n") && line.lines().count() == 1, "{line}");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(line["event"], event);
+        }
     }
 }

@@ -68,10 +68,13 @@ impl Keeper {
             let started = Instant::now();
             let Some(end) = self.live(&tail).await else { return };
             let next = restarts.ended(started, Instant::now());
-            self.tell(&end, next, &tail).await;
+            let pause = async {
+                self.tell(&end, next, &tail).await;
+                sleep(next.after()).await;
+            };
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = sleep(next.after()) => self.slot.restarted(),
+                () = pause => self.slot.restarted(),
             }
         }
     }
