@@ -1,0 +1,118 @@
+//! The engine on sockets of its own: `stitch mockd`.
+//!
+//! A listener bound to a service answers for it. On the shared one the service is named by a
+//! trusted proxy in `x-stitch-service`, else by the host; what neither names, every mock may take
+//! by path.
+
+use crate::engine::Engine;
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Request, Response};
+use std::sync::Arc;
+use stitch_net::mock::BoxFuture;
+use stitch_net::{Body, Flow, MockService, MockSet, Outcome, Peer, Problem, Reason, Serve};
+
+/// The mock daemon: an engine that can be replaced while it serves.
+pub struct Daemon {
+    engine: ArcSwap<Engine>,
+}
+
+/// One listener of the daemon.
+pub struct Front {
+    daemon: Arc<Daemon>,
+    service: Option<Arc<str>>,
+}
+
+impl Daemon {
+    /// A daemon that serves an engine.
+    pub fn new(engine: Arc<Engine>) -> Arc<Self> {
+        Arc::new(Self { engine: ArcSwap::new(engine) })
+    }
+
+    /// Serves another engine from the next request on.
+    pub fn replace(&self, engine: Arc<Engine>) {
+        self.engine.store(engine);
+    }
+
+    /// The engine that serves now.
+    pub fn engine(&self) -> Arc<Engine> {
+        self.engine.load_full()
+    }
+
+    /// What stands behind a listener: of one service, or with `None` of all.
+    pub fn listener(self: &Arc<Self>, service: Option<Arc<str>>) -> Arc<Front> {
+        Arc::new(Front { daemon: self.clone(), service })
+    }
+}
+
+impl Serve for Front {
+    type Body = Body;
+
+    async fn serve(self: Arc<Self>, mut request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
+        let engine = self.daemon.engine();
+        if !engine.front_door().trusts(peer.remote.ip()) {
+            remove_control_headers(request.headers_mut());
+        }
+        match &self.service {
+            Some(service) => answer_for(&engine, service, request).await,
+            None => match engine.front_door().service(&request) {
+                Some(service) => answer_for(&engine, &service, request).await,
+                None => answer(&*engine.everything(), request).await,
+            },
+        }
+    }
+}
+
+/// Without a proxy, actions go to the mocks themselves.
+impl Flow for Daemon {
+    fn call(&self, service: &str, request: Request<Body>) -> BoxFuture<Response<Body>> {
+        let (engine, service) = (self.engine(), service.to_owned());
+        Box::pin(async move { answer_for(&engine, &service, request).await })
+    }
+}
+
+async fn answer_for(engine: &Engine, service: &str, request: Request<Body>) -> Response<Body> {
+    match engine.service(service) {
+        Some(mock) => answer(&*mock, request).await,
+        None => no_mock(engine, service, request.headers()),
+    }
+}
+
+async fn answer(mock: &dyn MockService, request: Request<Body>) -> Response<Body> {
+    match mock.offer(request).outcome().await {
+        Outcome::Answer(response) => response,
+        Outcome::Miss { request, explain } => explain(&request),
+    }
+}
+
+/// A service that is not mocked, or not declared at all.
+fn no_mock(engine: &Engine, service: &str, request: &HeaderMap) -> Response<Body> {
+    let problem = if engine.front_door().declares(service) {
+        Problem::new(Reason::NoEndpoint, format!("{service} declares no endpoints"))
+            .hint("add endpoints: to it, or call it through stitch proxy")
+    } else {
+        let shown: String = service.chars().take(100).collect();
+        Problem::new(Reason::NoService, format!("no service is called {shown:?}"))
+            .hint("the proxy and the mock daemon must run from the same file")
+    };
+    problem.with("service", service).respond(request)
+}
+
+fn remove_control_headers(headers: &mut HeaderMap) {
+    let ours: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-stitch-")).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
+}
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Daemon").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("service", &self.service).finish_non_exhaustive()
+    }
+}

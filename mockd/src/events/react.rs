@@ -1,0 +1,141 @@
+//! What a message does: a request to a service, or a reply.
+
+use super::message::{HOPS, Message, TRACE};
+use super::publisher::Publisher;
+use super::stats::Received;
+use super::subscription::Compiled;
+use crate::shared::Shared;
+use crate::template::{Chance, MessageView, RenderError, Scope};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::{BodyExt as _, Limited};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::sync::Arc;
+use stitch_net::{Body, Draw, Flow};
+
+/// The subject that led to a request.
+const EVENT: HeaderName = HeaderName::from_static("x-stitch-event");
+/// How much of an action's answer is read, so that its connection can be used again.
+const MAX_ANSWER: usize = 1 << 20;
+/// What cannot stand in a request target; a rendered path may hold anything.
+const TARGET: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
+
+/// A subscription as of the last reload.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) service: Arc<str>,
+    /// The pattern, which also keys the subscription's chance.
+    pub(super) subject: String,
+    pub(super) compiled: Arc<Compiled>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Live {
+    /// Handles one message.
+    pub(super) async fn react(
+        &self,
+        message: Message,
+        received: &Received,
+        flow: &dyn Flow,
+        publisher: &Publisher,
+    ) {
+        let count = received.delivered();
+        let done = match &*self.compiled {
+            Compiled::Action { method, path } => {
+                let path = path.to_text(&self.shared.environment, &self.scope(&message, count));
+                match path {
+                    Ok(path) => self.act(method, &path, message, flow).await,
+                    Err(error) => self.template_failed(&message.subject, &error),
+                }
+            }
+            Compiled::Reply(_) if message.reply.is_none() => Ok(()),
+            Compiled::Reply(data) => {
+                match data.render(&self.shared.environment, &self.scope(&message, count)) {
+                    Ok(data) => {
+                        let subject = message.reply.clone().unwrap_or_default();
+                        publisher.publish(Message::of(subject, data, message.follow_up()), None);
+                        Ok(())
+                    }
+                    Err(error) => self.template_failed(&message.subject, &error),
+                }
+            }
+        };
+        if done.is_err() {
+            received.failed();
+        }
+    }
+
+    fn scope(&self, message: &Message, count: u64) -> Arc<Scope> {
+        let view = MessageView::new(&message.subject, &message.payload, &message.headers, count);
+        let id = format!("{} {}", self.service, self.subject);
+        let seed = self.shared.draws.bits(&Draw::sequence(&id, "template", count));
+        Scope::message(view, &self.shared.vars, Chance::new(seed))
+    }
+
+    async fn act(
+        &self,
+        method: &Method,
+        path: &str,
+        message: Message,
+        flow: &dyn Flow,
+    ) -> Result<(), Failed> {
+        let subject = message.subject.clone();
+        let request = self.request(method, path, message).map_err(|cause| {
+            tracing::warn!(
+                subject,
+                service = &*self.service,
+                path,
+                cause,
+                "An event's action is no request"
+            );
+            Failed
+        })?;
+        let response = flow.call(&self.service, request).await;
+        let status = response.status();
+        // Read to its end where that is cheap; what it says is not asked for.
+        let _ = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        if status.is_client_error() || status.is_server_error() {
+            let (service, status) = (&*self.service, status.as_u16());
+            tracing::warn!(subject, service, status, path, "An event's action failed");
+            return Err(Failed);
+        }
+        Ok(())
+    }
+
+    /// The request: the message as body, with its type and trace.
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        message: Message,
+    ) -> Result<Request<Body>, &'static str> {
+        let target = utf8_percent_encode(path, TARGET).to_string();
+        let target = Uri::try_from(target).map_err(|_| "the path is not a request target")?;
+        let content_type = message.header("content-type").unwrap_or("application/json");
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, &*self.service)
+            .header(CONTENT_TYPE, content_type)
+            .header(EVENT, message.subject.as_str());
+        for name in TRACE {
+            // What HTTP cannot carry is left out; a trace is no reason to lose an event.
+            let value = message.header(name.as_str()).map(HeaderValue::from_str);
+            if let Some(Ok(value)) = value {
+                builder = builder.header(name, value);
+            }
+        }
+        builder = builder.header(HOPS, message.hops());
+        builder.body(message.payload.into()).map_err(|_| "a header has a value HTTP cannot carry")
+    }
+
+    fn template_failed(&self, subject: &str, error: &RenderError) -> Result<(), Failed> {
+        let place = self.shared.locate(error);
+        tracing::warn!(subject, service = &*self.service, place, %error, "A template failed");
+        Err(Failed)
+    }
+}
+
+/// The reaction failed; the log has said why.
+struct Failed;
