@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
+use stitch_config::watch::Fingerprint;
 use stitch_config::{Config, Report, Sources};
 
 /// Looked for in the current directory when no file is named, in this order.
@@ -70,13 +71,21 @@ fn default_file(directory: &Path) -> Option<PathBuf> {
 
 /// Reads a file. Problems are in the report; nothing is printed.
 pub(crate) fn load(path: &Path) -> Loaded {
+    load_and_watch(path).0
+}
+
+/// The same, with what to watch for changes of what was read.
+pub(crate) fn load_and_watch(path: &Path) -> (Loaded, Fingerprint) {
     let variables = RefCell::new(BTreeSet::new());
     let look_up = |name: &str| {
         variables.borrow_mut().insert(name.to_owned());
         env::var(name).ok()
     };
-    let stitch_config::Loaded { config, sources, report } = stitch_config::load(path, &look_up);
-    Loaded { config, sources, report, variables: variables.into_inner().into_iter().collect() }
+    let loaded = stitch_config::load(path, &look_up);
+    let fingerprint = Fingerprint::take(&loaded);
+    let stitch_config::Loaded { config, sources, report } = loaded;
+    let variables = variables.into_inner().into_iter().collect();
+    (Loaded { config, sources, report, variables }, fingerprint)
 }
 
 /// Reads a file that must be good; otherwise every problem is printed.

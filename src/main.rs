@@ -3,8 +3,6 @@
 //! Only `main` ends the process. What the commands do is in [`commands`]; everything that serves
 //! requests lives in the crates beside this one.
 
-#![expect(dead_code, unused_imports, reason = "what up, proxy and mockd are composed of waits for them")]
-
 mod bind_error;
 mod cli;
 mod commands;
@@ -16,6 +14,7 @@ mod logging;
 mod output;
 mod proxy_env;
 mod report;
+mod serve;
 mod supervise;
 #[cfg(test)]
 mod testing;

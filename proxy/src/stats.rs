@@ -1,7 +1,7 @@
 //! What is counted per service: atomics on the request path, handed to the metrics facade when
 //! somebody looks.
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Gauge, Histogram};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct ServiceStats {
 }
 
 struct Published {
-    requests: [[Counter; CLASSES.len()]; Source::ALL.len()],
+    service: String,
     in_flight: Gauge,
     duration: Histogram,
 }
@@ -65,12 +65,6 @@ pub struct Reading {
 impl ServiceStats {
     /// Counters under this `service` label.
     pub fn new(service: &str) -> Self {
-        let requests = Source::ALL.map(|source| {
-            CLASSES.map(|class| {
-                metrics::counter!("stitch_requests_total", "service" => service.to_owned(),
-                    "source" => source.as_str(), "status" => class)
-            })
-        });
         let in_flight =
             metrics::gauge!("stitch_requests_in_flight", "service" => service.to_owned());
         let duration =
@@ -78,7 +72,7 @@ impl ServiceStats {
         Self {
             requests: Default::default(),
             in_flight: AtomicI64::new(0),
-            published: Published { requests, in_flight, duration },
+            published: Published { service: service.to_owned(), in_flight, duration },
         }
     }
 
@@ -111,11 +105,15 @@ impl ServiceStats {
 
     /// Hands the numbers to the metrics facade; called before they are scraped.
     pub fn publish(&self) {
-        for (counts, counters) in self.requests.iter().zip(&self.published.requests) {
-            for (count, counter) in counts.iter().zip(counters) {
-                match count.load(Ordering::Relaxed) {
-                    0 => {}
-                    count => counter.absolute(count),
+        for (counts, source) in self.requests.iter().zip(Source::ALL) {
+            for (count, class) in counts.iter().zip(CLASSES) {
+                let count = count.load(Ordering::Relaxed);
+                // A series exists once it has counted something.
+                if count > 0 {
+                    metrics::counter!("stitch_requests_total",
+                        "service" => self.published.service.clone(),
+                        "source" => source.as_str(), "status" => class)
+                    .absolute(count);
                 }
             }
         }

@@ -5,10 +5,11 @@ use crate::exit::{ExitCode, Failure};
 use crate::file::{self, Loaded};
 use crate::output;
 use crate::report::ProblemLine;
+use crate::serve::load_and_check;
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let path = file::find(&args.file)?;
-    let loaded = file::load(&path);
+    let loaded = load_and_check(&path);
     match args.format.format {
         Format::Json => output::print(&lines(&loaded))?,
         Format::Text => loaded.tell(),

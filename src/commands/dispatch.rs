@@ -1,6 +1,6 @@
 //! From a parsed command line to the command that it means.
 
-use super::{check, compose, env, health, run, schema, version, wait};
+use super::{check, compose, env, explain, health, run, schema, up, version, wait};
 use crate::cli::Command;
 use crate::exit::{ExitCode, Failure};
 use std::future::Future;
@@ -18,9 +18,10 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Up(args) if args.compose => compose::up(&args),
         Command::Schema => schema::run(),
         Command::Version(args) => version::run(&args),
-        Command::Up(_) | Command::Proxy(_) | Command::Mockd(_) | Command::Explain(_) => {
-            Err(Failure::runtime("not wired yet"))
-        }
+        Command::Up(args) => up::up(args),
+        Command::Proxy(args) => up::proxy(args),
+        Command::Mockd(args) => up::mockd(&args),
+        Command::Explain(args) => explain::run(&args),
     }
 }
 

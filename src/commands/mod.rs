@@ -4,9 +4,11 @@ mod check;
 mod compose;
 mod dispatch;
 mod env;
+mod explain;
 mod health;
 mod run;
 mod schema;
+mod up;
 mod version;
 mod wait;
 

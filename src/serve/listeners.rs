@@ -1,0 +1,130 @@
+//! Listeners by purpose: bound before anything changes, accepting after, closed when no longer
+//! wanted.
+
+use crate::bind_error::{Purpose, explain};
+use crate::exit::Failure;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use stitch_config::Config;
+use stitch_config::model::{Kind, Limits};
+use stitch_net::conn::Timers;
+use stitch_net::{AcceptOptions, Drain, Listener, Serve, Workers, accept};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Binds an address, or says for what it was wanted and who has it.
+pub(super) fn bind(address: SocketAddr, purpose: &Purpose) -> Result<Listener, Failure> {
+    Listener::bind(address).map_err(|error| Failure::bind(explain(&error, purpose)))
+}
+
+/// What all listeners of the process share.
+pub(super) fn accept_options(
+    workers: Arc<Workers>,
+    limits: &Limits,
+    drain: Drain,
+) -> AcceptOptions {
+    AcceptOptions {
+        workers,
+        header_bytes: limits.header_bytes,
+        timers: Timers { header: limits.header_timeout, idle: limits.idle },
+        permits: Arc::new(Semaphore::new(limits.connections)),
+        drain,
+    }
+}
+
+/// Accepts on a listener until the drain begins or `stop` is cancelled.
+pub(super) fn serve<S: Serve>(
+    listener: Listener,
+    gate: Arc<S>,
+    options: &AcceptOptions,
+    stop: CancellationToken,
+) where
+    S::Body: Unpin,
+{
+    let options = options.clone();
+    tokio::spawn(async move {
+        let address = listener.address;
+        if let Err(error) = accept(listener, gate, options, stop).await {
+            tracing::error!(%address, %error, "Listener failed");
+        }
+    });
+}
+
+/// The listeners of services that have a `port`.
+#[derive(Debug, Default)]
+pub(super) struct ServicePorts(HashMap<Arc<str>, ServicePort>);
+
+#[derive(Debug)]
+struct ServicePort {
+    /// As wished for; port 0 stays 0.
+    wished: SocketAddr,
+    /// As bound.
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+/// What a new configuration changes about [`ServicePorts`]; bound, but not yet accepting.
+#[derive(Debug, Default)]
+pub(super) struct PortChanges {
+    bound: Vec<(Arc<str>, SocketAddr, Listener)>,
+    unwanted: Vec<Arc<str>>,
+}
+
+impl ServicePorts {
+    /// Binds what the configuration wants and is not there yet. Nothing changes until the changes
+    /// are [applied](Self::apply).
+    pub(super) fn plan(&self, config: &Config) -> Result<PortChanges, Failure> {
+        let wishes = wishes(config);
+        let mut changes = PortChanges::default();
+        for (name, wished) in &wishes {
+            if self.0.get(name).is_none_or(|port| port.wished != *wished) {
+                let listener = bind(*wished, &Purpose::Service(name.to_string()))?;
+                changes.bound.push((name.clone(), *wished, listener));
+            }
+        }
+        let wanted = |name: &Arc<str>| wishes.iter().any(|(wish, _)| wish == name);
+        changes.unwanted = self.0.keys().filter(|name| !wanted(name)).cloned().collect();
+        Ok(changes)
+    }
+
+    /// Closes what is unwanted and accepts on what was bound.
+    pub(super) fn apply<S: Serve>(
+        &mut self,
+        changes: PortChanges,
+        options: &AcceptOptions,
+        gate: impl Fn(Arc<str>) -> Arc<S>,
+    ) where
+        S::Body: Unpin,
+    {
+        for name in changes.unwanted {
+            if let Some(port) = self.0.remove(&name) {
+                port.stop.cancel();
+            }
+        }
+        for (name, wished, listener) in changes.bound {
+            let stop = CancellationToken::new();
+            let port = ServicePort { wished, address: listener.address, stop: stop.clone() };
+            serve(listener, gate(name.clone()), options, stop);
+            if let Some(before) = self.0.insert(name, port) {
+                before.stop.cancel();
+            }
+        }
+    }
+
+    /// Where a service's own port is.
+    pub(super) fn address(&self, service: &str) -> Option<SocketAddr> {
+        self.0.get(service).map(|port| port.address)
+    }
+}
+
+/// Every service port, on the IP of the first proxy listener.
+fn wishes(config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
+    let Some(first) = config.proxy.listen.first() else { return Vec::new() };
+    let services = config.services.iter().filter(|service| service.kind == Kind::Http);
+    services
+        .filter_map(|service| {
+            Some((service.name.clone(), SocketAddr::new(first.ip(), service.port?)))
+        })
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! From a file to something that can be put in force: loaded, overridden, mocks compiled.
+
+use crate::compose::Overrides;
+use crate::exit::{ExitCode, Failure};
+use crate::file::{self, Loaded};
+use std::path::Path;
+use std::sync::Arc;
+use stitch_config::watch::Fingerprint;
+use stitch_config::{Config, Place, Problem, Report, Sources};
+use stitch_mockd::Engine;
+
+/// A configuration that may be put in force.
+pub(super) struct Prepared {
+    pub(super) config: Arc<Config>,
+    pub(super) sources: Sources,
+    /// Warnings only.
+    pub(super) report: Report,
+    pub(super) engine: Arc<Engine>,
+    /// What to watch for changes.
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// A configuration that may not.
+pub(super) struct Refused {
+    pub(super) report: Report,
+    pub(super) sources: Sources,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// Loads a file and compiles its mocks, so that every problem of every stage is in one report.
+pub(crate) fn load_and_check(path: &Path) -> Loaded {
+    let mut loaded = file::load(path);
+    Engine::compile(&loaded.config, 0, None, &mut loaded.report);
+    loaded
+}
+
+/// Loads, overrides and compiles. Counters and draws go on from `previous`.
+pub(super) fn prepare(
+    path: &Path,
+    overrides: &Overrides,
+    seed: u64,
+    previous: Option<&Engine>,
+) -> Result<Prepared, Box<Refused>> {
+    let (mut loaded, fingerprint) = file::load_and_watch(path);
+    if let Err(problems) = overrides.apply(&mut loaded.config) {
+        let problem = |message| Problem::error(Place::default(), "command line", message);
+        loaded.report.extend(problems.into_iter().map(problem));
+    }
+    let Loaded { config, sources, mut report, .. } = loaded;
+    let seed = config.seed.unwrap_or(seed);
+    let engine = Engine::compile(&config, seed, previous, &mut report);
+    if report.has_errors() {
+        return Err(Box::new(Refused { report, sources, fingerprint }));
+    }
+    Ok(Prepared { config: Arc::new(config), sources, report, engine, fingerprint })
+}
+
+/// The first load of a process: problems are printed, and end it.
+pub(super) fn prepare_first(
+    path: &Path,
+    overrides: &Overrides,
+    seed: u64,
+) -> Result<Prepared, Failure> {
+    match prepare(path, overrides, seed, None) {
+        Ok(prepared) => {
+            eprint!("{}", prepared.report.render(&prepared.sources));
+            Ok(prepared)
+        }
+        Err(refused) => {
+            eprint!("{}", refused.report.render(&refused.sources));
+            let errors = crate::report::counted(refused.report.errors(), "error");
+            eprintln!("{}: {errors}", path.display());
+            Err(Failure::told(ExitCode::Problems))
+        }
+    }
+}

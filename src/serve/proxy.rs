@@ -1,0 +1,333 @@
+//! `stitch up` and `stitch proxy`: the proxy with mocks behind it, in this process or in another.
+
+use super::control::{ControlPlane, spawn_upkeep};
+use super::listeners::{ServicePorts, accept_options, bind, serve};
+use super::prepare::{Prepared, prepare_first};
+use super::reload::{Reloader, follow_changes};
+use super::remote::RemoteMocks;
+use super::signals::{Asked, Signals};
+use crate::bind_error::Purpose;
+use crate::cli::{Endpoint, Format};
+use crate::compose::Overrides;
+use crate::exit::{ExitCode, Failure, context};
+use crate::report::{Listening, Reporter, ServiceLine};
+use crate::supervise::Supervisor;
+use arc_swap::ArcSwap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use stitch_config::Config;
+use stitch_config::model::{Kind, Mode, Service, Workers as WorkerCount};
+use stitch_control::{Metrics, Readiness};
+use stitch_mockd::Engine;
+use stitch_mockd::events::{Events, choose};
+use stitch_net::{AcceptOptions, Drain, Listener, MockSet, Workers};
+use stitch_proxy::{AccessLog, EventFlow, Gate, OwnAddresses, Proxy, Role, Snapshot};
+
+/// How long the ready line waits for commands that are starting.
+const COMMANDS: Duration = Duration::from_secs(30);
+
+/// What answers where no real service does.
+#[derive(Clone, Debug)]
+pub(crate) enum Behind {
+    /// Mocks, events and commands in this process (`up`).
+    Everything,
+    /// A mock daemon elsewhere (`proxy --mockd URL`).
+    Mockd(Endpoint),
+}
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyOptions {
+    pub(crate) file: PathBuf,
+    pub(crate) overrides: Overrides,
+    pub(crate) behind: Behind,
+    pub(crate) format: Format,
+}
+
+/// The running process, as reload and the admin API see it.
+pub(super) struct Running {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) engine: ArcSwap<Engine>,
+    pub(super) events: Option<Arc<Events>>,
+    /// Set when there are commands to look after.
+    pub(super) supervisor: OnceLock<Supervisor>,
+    pub(super) ports: Mutex<ServicePorts>,
+    pub(super) accepting: AcceptOptions,
+    pub(super) own: OwnAddresses,
+    pub(super) remote: Option<RemoteMocks>,
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run_proxy(options: &ProxyOptions) -> Result<ExitCode, Failure> {
+    // First, so that nothing is counted into the void.
+    let metrics = Metrics::install().map_err(Failure::runtime)?;
+    let seed = fastrand::u64(..) >> 16;
+    let prepared = prepare_first(&options.file, &options.overrides, seed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(run(options, prepared, seed, metrics));
+    // What still runs has had its time.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn run(
+    options: &ProxyOptions,
+    prepared: Prepared,
+    seed: u64,
+    metrics: Metrics,
+) -> Result<ExitCode, Failure> {
+    let signals = Signals::listen()?;
+    let drain = Drain::default();
+    let readiness = Arc::new(Readiness::default());
+    readiness.wait_for("listeners", "not bound yet");
+    let config = prepared.config.clone();
+
+    let bound = Bound::bind(&config)?;
+    let workers = Arc::new(Workers::start("stitch-worker", worker_count(&config))?);
+    let accepting = accept_options(workers, &config.proxy.limits, drain.clone());
+    let control = ControlPlane::new(readiness.clone(), metrics.clone(), &config);
+    let remote = match &options.behind {
+        Behind::Everything => None,
+        Behind::Mockd(endpoint) => Some(RemoteMocks::new(endpoint)),
+    };
+    let log = AccessLog::open(&config.proxy.access_log)
+        .map_err(|error| Failure::runtime(context("cannot open the access log", error)))?;
+    let snapshot = compile(&config, &prepared.engine, remote.as_ref(), &bound.own(), None);
+    let proxy = Proxy::new(snapshot, log, control.builtin());
+    let events = match &options.behind {
+        Behind::Everything => Some(start_events(&config, &proxy, &prepared.engine).await?),
+        Behind::Mockd(_) => None,
+    };
+    let (events, bus) = events.unzip();
+
+    let running = Arc::new(Running {
+        proxy: proxy.clone(),
+        engine: ArcSwap::new(prepared.engine.clone()),
+        events,
+        supervisor: OnceLock::new(),
+        ports: Mutex::default(),
+        accepting,
+        own: bound.own(),
+        remote,
+    });
+    control.connect(running.clone());
+    running.apply_ports(running.plan_ports(&config)?);
+    let admin = bound.admin.address;
+    let listening = bound.accept(&running, &control);
+    readiness.arrived("listeners");
+    spawn_upkeep(metrics);
+    if matches!(options.behind, Behind::Everything) {
+        running.start_commands(&config, &listening, &readiness).await;
+    }
+
+    let reporter = Reporter::new(options.format);
+    reporter.ready(&Listening {
+        proxy: listening.first().map(|address| url(*address)),
+        also: listening.iter().skip(1).map(|address| url(*address)).collect(),
+        mockd: running.remote.as_ref().map(|remote| remote.url().to_owned()),
+        admin: Some(url(admin)),
+        events: bus,
+        seed: Some(config.seed.unwrap_or(seed)),
+        services: running.lines(),
+    })?;
+    let reloader = Reloader { options, seed, reporter, running: &running };
+    let asked = follow_changes(reloader, prepared.fingerprint, signals).await;
+    stop(&running, reporter, &drain, &config, asked).await
+}
+
+/// Lets requests in flight finish, then ends everything else.
+async fn stop(
+    running: &Running,
+    reporter: Reporter,
+    drain: &Drain,
+    config: &Config,
+    (asked, mut signals): (Asked, Signals),
+) -> Result<ExitCode, Failure> {
+    reporter.draining()?;
+    tokio::select! {
+        left = drain.drain(config.proxy.drain) => if left > 0 {
+            tracing::warn!(left, "Connections were cut off at the end of proxy.drain");
+        },
+        // Asked twice: at once, then.
+        _ = signals.stop() => {}
+    }
+    if let Some(supervisor) = running.supervisor.get() {
+        supervisor.shutdown().await;
+    }
+    reporter.stopped()?;
+    Ok(if asked == Asked::Interrupt { ExitCode::Interrupted } else { ExitCode::Ok })
+}
+
+/// Picks the bus, says which and why, and lets events flow. Returns the bus's name too.
+async fn start_events(
+    config: &Config,
+    proxy: &Arc<Proxy>,
+    engine: &Arc<Engine>,
+) -> Result<(Arc<Events>, String), Failure> {
+    let (bus, line) = choose(config, "127.0.0.1").await.map_err(Failure::runtime)?;
+    tracing::info!("{line}");
+    let name = bus.name().to_owned();
+    let events = Events::start(bus, Arc::new(EventFlow(proxy.clone())));
+    engine.publish_to(events.publisher());
+    events.update(engine).await;
+    Ok((events, name))
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.proxy.workers {
+        WorkerCount::Count(count) => count,
+        WorkerCount::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Compiles a snapshot over mocks in this process or elsewhere.
+pub(super) fn compile(
+    config: &Arc<Config>,
+    engine: &Arc<Engine>,
+    remote: Option<&RemoteMocks>,
+    own: &OwnAddresses,
+    previous: Option<&Snapshot>,
+) -> Snapshot {
+    match remote {
+        None => Snapshot::compile(config.clone(), &**engine, own.clone(), previous),
+        Some(remote) => {
+            let mocks: Box<dyn MockSet> = Box::new(remote.over(engine.clone()));
+            Snapshot::compile(config.clone(), &*mocks, own.clone(), previous)
+        }
+    }
+}
+
+/// The listeners that last as long as the process.
+struct Bound {
+    proxy: Vec<Listener>,
+    admin: Listener,
+}
+
+impl Bound {
+    fn bind(config: &Config) -> Result<Self, Failure> {
+        let listen = config.proxy.listen.iter();
+        Ok(Self {
+            proxy: listen
+                .map(|address| bind(*address, &Purpose::Proxy))
+                .collect::<Result<_, _>>()?,
+            admin: bind(config.proxy.admin.listen, &Purpose::Admin)?,
+        })
+    }
+
+    fn own(&self) -> OwnAddresses {
+        OwnAddresses {
+            listeners: self.proxy.iter().map(|listener| listener.address).collect(),
+            admin: self.admin.address,
+        }
+    }
+
+    /// Begins to accept; returns where the proxy listens.
+    fn accept(self, running: &Running, control: &ControlPlane) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for listener in self.proxy {
+            addresses.push(listener.address);
+            let gate = Arc::new(Gate::new(running.proxy.clone(), Role::Gateway));
+            serve(listener, gate, &running.accepting, Default::default());
+        }
+        control.serve(self.admin, &running.accepting);
+        addresses
+    }
+}
+
+impl Running {
+    /// Binds the service ports that a configuration wants besides those that are there.
+    pub(super) fn plan_ports(
+        &self,
+        config: &Config,
+    ) -> Result<super::listeners::PortChanges, Failure> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).plan(config)
+    }
+
+    /// Opens and closes service ports as planned.
+    pub(super) fn apply_ports(&self, changes: super::listeners::PortChanges) {
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.apply(changes, &self.accepting, |name| {
+            Arc::new(Gate::new(self.proxy.clone(), Role::Service(name)))
+        });
+    }
+
+    /// Starts local services and waits until they are up, for a while.
+    async fn start_commands(
+        &self,
+        config: &Config,
+        listening: &[SocketAddr],
+        readiness: &Arc<Readiness>,
+    ) {
+        let Some(proxy) = listening.first() else { return };
+        let supervisor = Supervisor::start(config, reachable(*proxy));
+        let commands = config.services.iter().filter(|service| service.command.is_some());
+        for service in commands {
+            readiness.wait_for(&service.name, "starting");
+        }
+        let told = readiness.clone();
+        tokio::spawn(supervisor.watch(move |states| {
+            for command in states {
+                match command.state {
+                    crate::supervise::State::Up => told.arrived(&command.name),
+                    state => told.wait_for(&command.name, state.as_str()),
+                }
+            }
+        }));
+        for late in supervisor.wait_ready(COMMANDS).await {
+            tracing::warn!(service = %late.name, state = late.state.as_str(), "Not up yet");
+        }
+        // Set once, here.
+        let _ = self.supervisor.set(supervisor);
+    }
+
+    /// The lines of the table and the ready event.
+    pub(super) fn lines(&self) -> Vec<ServiceLine> {
+        let snapshot = self.proxy.snapshot();
+        let line = |declared: &Arc<Service>| {
+            let service = snapshot.service(&declared.name);
+            let mode = service.map_or(Mode::Mock, |service| service.mode());
+            ServiceLine::new(declared, mode, self.urls(declared))
+        };
+        snapshot.config.services.iter().map(line).collect()
+    }
+
+    /// Where a service can be reached: its own port, and its host on the shared listener.
+    pub(super) fn urls(&self, service: &Service) -> Vec<String> {
+        if service.kind == Kind::Infra {
+            return Vec::new();
+        }
+        let own = self.ports.lock().unwrap_or_else(PoisonError::into_inner).address(&service.name);
+        let shared = self.own.listeners.first().and_then(|address| {
+            let exact = service.hosts.iter().filter(|host| !host.host.starts_with('*'));
+            // Browsers and most resolvers know names under localhost without being told.
+            let local = exact.clone().find(|host| host.host.ends_with(".localhost"));
+            let host = local.or(exact.clone().next())?;
+            Some(format!("http://{}:{}", host.host, host.port.unwrap_or(address.port())))
+        });
+        own.map(url).into_iter().chain(shared).collect()
+    }
+}
+
+/// Where something on this machine reaches a listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The URL of a listener.
+pub(super) fn url(address: SocketAddr) -> String {
+    format!("http://{}", reachable(address))
+}
+
+/// Where the configuration is, for reload.
+impl ProxyOptions {
+    pub(super) fn path(&self) -> &Path {
+        &self.file
+    }
+}

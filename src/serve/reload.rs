@@ -1,0 +1,135 @@
+//! Hot reload: a changed file is validated as a whole and put in force as a whole, or not at all.
+//!
+//! Files are polled rather than watched: that survives editors that replace the file and mounts
+//! without inotify, and costs a handful of `stat`s (see docs/decisions/0003-polling.md).
+
+use super::prepare::{Prepared, prepare};
+use super::proxy::{ProxyOptions, Running, compile};
+use super::signals::{Asked, Signals};
+use crate::report::Reporter;
+use std::sync::Arc;
+use std::time::Duration;
+use stitch_config::watch::Fingerprint;
+use stitch_config::{Config, Place, Problem, Report, Sources};
+
+/// How often files are looked at.
+const POLL: Duration = Duration::from_millis(250);
+
+/// What a reload needs.
+pub(super) struct Reloader<'a> {
+    pub(super) options: &'a ProxyOptions,
+    pub(super) seed: u64,
+    pub(super) reporter: Reporter,
+    pub(super) running: &'a Running,
+}
+
+/// Reloads whenever the files change or SIGHUP comes, until a signal asks to stop.
+pub(super) async fn follow_changes(
+    reloader: Reloader<'_>,
+    mut fingerprint: Fingerprint,
+    mut signals: Signals,
+) -> (Asked, Signals) {
+    loop {
+        let changed = async {
+            loop {
+                tokio::time::sleep(POLL).await;
+                if fingerprint.changed() {
+                    return Asked::Reload;
+                }
+            }
+        };
+        let asked = tokio::select! {
+            asked = changed => asked,
+            asked = signals.next() => asked,
+        };
+        if asked != Asked::Reload {
+            return (asked, signals);
+        }
+        fingerprint = reloader.reload().await;
+    }
+}
+
+impl Reloader<'_> {
+    /// Reloads once; returns what to watch from now on.
+    async fn reload(&self) -> Fingerprint {
+        let previous = self.running.engine.load_full();
+        let overrides = &self.options.overrides;
+        match prepare(self.options.path(), overrides, self.seed, Some(&previous)) {
+            Err(refused) => {
+                self.told(self.reporter.reload_failed(&refused.report, &refused.sources));
+                refused.fingerprint
+            }
+            Ok(prepared) => self.put_in_force(prepared).await,
+        }
+    }
+
+    async fn put_in_force(&self, prepared: Prepared) -> Fingerprint {
+        let Prepared { config, sources, report, engine, fingerprint } = prepared;
+        let running = self.running;
+        let ports = match running.plan_ports(&config) {
+            Ok(ports) => ports,
+            Err(failure) => {
+                self.refuse_ports(&failure.message().unwrap_or_default(), &sources);
+                return fingerprint;
+            }
+        };
+        let before = running.proxy.snapshot();
+        let after = keep_fixed(&before.config, config);
+        let remote = running.remote.as_ref();
+        let snapshot = compile(&after, &engine, remote, &running.own, Some(&before));
+        running.proxy.replace(snapshot);
+        running.engine.store(engine.clone());
+        running.apply_ports(ports);
+        if let Some(events) = &running.events {
+            events.update(&engine).await;
+        }
+        if let Some(supervisor) = running.supervisor.get() {
+            supervisor.update(&after);
+        }
+        eprint!("{}", report.render(&sources));
+        self.told(self.reporter.reloaded(&running.lines()));
+        fingerprint
+    }
+
+    fn refuse_ports(&self, message: &str, sources: &Sources) {
+        let mut report = Report::default();
+        report.push(Problem::error(Place::default(), "", message));
+        self.told(self.reporter.reload_failed(&report, sources));
+    }
+
+    /// A closed standard output is no reason to stop serving.
+    fn told(&self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "Nobody reads standard output");
+        }
+    }
+}
+
+/// What cannot change while running stays as it was; the developer is told.
+fn keep_fixed(before: &Config, after: Arc<Config>) -> Arc<Config> {
+    let (old, new) = (&before.proxy, &after.proxy);
+    let fixed = [
+        ("proxy.listen", old.listen != new.listen),
+        ("proxy.admin", old.admin != new.admin),
+        ("proxy.workers", old.workers != new.workers),
+        ("proxy.access_log", old.access_log != new.access_log),
+        ("proxy.limits", old.limits != new.limits),
+        ("proxy.drain", old.drain != new.drain),
+        ("events", before.events != after.events),
+        ("seed", before.seed != after.seed),
+    ];
+    let changed: Vec<_> =
+        fixed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect();
+    if changed.is_empty() {
+        return after;
+    }
+    tracing::warn!("{} changed in the file: takes effect after a restart", changed.join(", "));
+    let mut kept = (*after).clone();
+    let (forward, trust) = (kept.proxy.forward.clone(), kept.proxy.trust.clone());
+    kept.proxy = before.proxy.clone();
+    kept.proxy.forward = forward;
+    kept.proxy.trust = trust;
+    kept.events = before.events.clone();
+    kept.seed = before.seed;
+    Arc::new(kept)
+}
