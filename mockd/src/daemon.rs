@@ -116,3 +116,92 @@ impl std::fmt::Debug for Front {
         f.debug_struct("Front").field("service", &self.service).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Seen, engine, read, request};
+    use stitch_net::conn::Handle;
+
+    const FILE: &str = "services:
+  users: { hosts: [users.test], endpoints: [ { path: /who, response: users }, { path: /u, response: u, nats_publish: [ { subject: s, data: {} } ] } ] }
+  orders: { endpoints: [ { path: /who, response: orders } ] }
+  real: { url: 'http://localhost:1' }";
+
+    async fn ask(front: &Arc<Front>, from: &str, path: &str, headers: &[(&str, &str)]) -> Seen {
+        let mut asked = request(&format!("GET {path}"));
+        for (name, value) in headers {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            asked.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let peer = Peer {
+            remote: format!("{from}:1234").parse().unwrap(),
+            local: "127.0.0.1:80".parse().unwrap(),
+            original_destination: None,
+            tls_identity: None,
+            caller: None,
+            connection: Handle::default(),
+        };
+        read(front.clone().serve(asked, Arc::new(peer)).await).await
+    }
+
+    #[tokio::test]
+    async fn the_service_is_named_by_listener_header_host_or_path() {
+        let daemon = Daemon::new(engine(FILE));
+        let (shared, own) = (daemon.listener(None), daemon.listener(Some("orders".into())));
+        let local = "127.0.0.1";
+        let named = [("x-stitch-service", "orders"), ("host", "users.test")];
+        assert_eq!(ask(&shared, local, "/who", &named).await.text, "orders");
+        assert_eq!(ask(&shared, "10.0.0.1", "/who", &named).await.text, "users");
+        assert_eq!(
+            ask(&shared, local, "/who", &[("host", "orders.localhost:81")]).await.text,
+            "orders"
+        );
+        let by_path = ask(&shared, local, "/who", &[("host", "elsewhere")]).await;
+        assert_eq!((by_path.text.as_str(), by_path.header("x-stitch-service")), ("users", "users"));
+        assert_eq!(ask(&own, local, "/who", &[("host", "users.test")]).await.text, "orders");
+        let absolute = ask(&shared, local, "http://orders/who", &[("host", "users.test")]).await;
+        assert_eq!(absolute.text, "orders");
+    }
+
+    #[tokio::test]
+    async fn misses_are_told_apart() {
+        let daemon = Daemon::new(engine(FILE));
+        let shared = daemon.listener(None);
+        for (named, reason) in
+            [("users", "no_endpoint"), ("real", "no_endpoint"), ("nobody", "no_service")]
+        {
+            let seen = ask(&shared, "127.0.0.1", "/none", &[("x-stitch-service", named)]).await;
+            assert_eq!(
+                (seen.status.as_u16(), seen.header("x-stitch-reason")),
+                (404, reason),
+                "{named}"
+            );
+        }
+        let seen = ask(&shared, "127.0.0.1", "/none", &[("host", "x")]).await;
+        assert_eq!(seen.header("x-stitch-reason"), "no_service");
+    }
+
+    #[tokio::test]
+    async fn an_engine_is_replaced_between_requests() {
+        let first = engine(FILE);
+        let daemon = Daemon::new(first.clone());
+        let front = daemon.listener(Some("orders".into()));
+        assert_eq!(ask(&front, "127.0.0.1", "/who", &[]).await.text, "orders");
+        daemon.replace(crate::testing::follow(
+            &FILE.replace("response: orders", "response: new"),
+            Some(&first),
+        ));
+        assert_eq!(ask(&front, "127.0.0.1", "/who", &[]).await.text, "new");
+        assert_eq!(daemon.engine().services()[1].endpoints[0].hits, 1);
+        assert!(format!("{daemon:?}{front:?}").contains("orders"));
+    }
+
+    #[tokio::test]
+    async fn actions_are_answered_by_the_mock_they_name() {
+        let daemon = Daemon::new(engine(FILE));
+        let called = async |service| read(daemon.call(service, request("GET /who")).await).await;
+        assert_eq!(called("users").await.text, "users");
+        assert_eq!(called("real").await.header("x-stitch-reason"), "no_endpoint");
+    }
+}

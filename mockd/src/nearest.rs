@@ -135,3 +135,93 @@ fn compare_segment(wanted: &str, given: &str) -> (f64, Option<String>) {
     let alike = strsim::normalized_damerau_levenshtein(&short, &shown);
     (0.2 + (1.0 - alike), Some(format!("path: {short:?} instead of {shown:?}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{api, ask, request};
+
+    async fn first(endpoint: &str, line: &str) -> Vec<String> {
+        let engine = api(&format!("- {{ path: '/far/away/from/here', response: x }}\n{endpoint}"));
+        let seen = ask(&engine, request(line)).await;
+        let nearest = seen.json()["nearest"][0].clone();
+        assert_ne!(nearest["path"], "/far/away/from/here", "{}", seen.text);
+        serde_json::from_value(nearest["differs"].clone()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn differences_are_told_in_words() {
+        let charge = "- { path: /charges, method: POST, response: x }";
+        let item = "- { path: '/u/{id}/items', response: x }";
+        for (endpoint, line, differs) in [
+            (charge, "GET /charges", vec!["method: POST instead of GET"]),
+            (charge, "POST /charges/", vec!["trailing slash: without one"]),
+            (charge, "POST /Charges", vec![r#"case: "charges" instead of "Charges" (segment 1)"#]),
+            (charge, "POST /chrages", vec![r#"path: "charges" instead of "chrages" (segment 1)"#]),
+            (charge, "POST /charges/7", vec!["length: 1 segment fewer"]),
+            (item, "GET /u/7", vec!["length: 1 segment more"]),
+            (item, "GET /u//items", vec!["path: a value for {id} is missing (segment 2)"]),
+            ("- { path: /a/, response: x }", "GET /a", vec!["trailing slash: with one"]),
+            (
+                "- { path: /s/t/**, response: x }",
+                "GET /s/T/u",
+                vec![r#"case: "t" instead of "T" (segment 2)"#],
+            ),
+            (
+                "- { path: '~^/v[12]$', response: x }",
+                "GET /v3",
+                vec!["path: the expression ~^/v[12]$ does not match"],
+            ),
+            (
+                charge,
+                "GET /charge",
+                vec![
+                    r#"path: "charges" instead of "charge" (segment 1)"#,
+                    "method: POST instead of GET",
+                ],
+            ),
+        ] {
+            assert_eq!(first(endpoint, line).await, differs, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn three_are_shown_and_the_hint_says_what_to_do() {
+        let engine = api("- { path: /a/b, response: x }
+- { path: /a/c, response: x }
+- { path: /a/d, response: x }
+- { path: /z/y/x, method: ANY, response: x }");
+        let seen = ask(&engine, request("GET /a/bb")).await.json();
+        assert_eq!(seen["nearest"].as_array().unwrap().len(), 3);
+        assert_eq!(seen["nearest"][0]["endpoint"], "api GET /a/b");
+        assert_eq!(
+            seen["hint"],
+            r#"api GET /a/b differs only in path: "b" instead of "bb" (segment 2)"#
+        );
+        let seen = ask(&engine, request("POST /z")).await.json();
+        assert_eq!(seen["hint"], "api ANY /z/y/x differs only in length: 2 segments more");
+    }
+
+    #[tokio::test]
+    async fn people_get_text() {
+        let engine = api("- { path: /a, response: x }");
+        let mut asked = request("GET /b");
+        asked.headers_mut().insert("accept", "text/plain".parse().unwrap());
+        let seen = ask(&engine, asked).await;
+        assert_eq!(seen.header("content-type"), "text/plain; charset=utf-8");
+        assert!(
+            seen.text.starts_with("404 Not Found: no endpoint of api answers GET /b\n"),
+            "{}",
+            seen.text
+        );
+    }
+
+    #[tokio::test]
+    async fn long_and_odd_paths_are_compared_within_bounds() {
+        let engine = api("- { path: /a/b, response: x }");
+        let long = format!("GET /{}", "x".repeat(60_000));
+        let seen = ask(&engine, request(&long)).await;
+        assert!(seen.text.len() < 2_000, "{}", seen.text.len());
+        let deep = format!("GET {}", "/x".repeat(10_000));
+        assert_eq!(ask(&engine, request(&deep)).await.status, 404);
+    }
+}

@@ -17,6 +17,13 @@ mod stats;
 mod subject;
 mod subscription;
 
+#[cfg(test)]
+mod nats_server;
+#[cfg(test)]
+mod nats_tests;
+#[cfg(test)]
+mod tests;
+
 pub use bus::{Bus, BusError, Dropped, Subscription, request};
 pub use choose::choose;
 pub use hub::Events;

@@ -3,10 +3,9 @@
 //! Chance comes from one generator per request, seeded by the configuration's seed, the endpoint
 //! and the number of the match: the k-th answer of an endpoint is the same in every run.
 
-use jiff::{Timestamp, Unit, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, Value, from_args};
 use minijinja::{Error, ErrorKind, State};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Longest `random.hex` and `random.string`.
@@ -32,18 +31,9 @@ impl Chance {
     }
 }
 
-/// `uuid`: one value per mention, so that a variable set to it stays the same; `uuid()` draws anew.
+/// `uuid`: a function; the mention without a call is turned into one when templates are compiled.
 #[derive(Debug)]
-pub(super) struct Uuid {
-    chance: Arc<Chance>,
-    value: String,
-}
-
-impl Uuid {
-    pub(super) fn value(chance: &Arc<Chance>) -> Value {
-        Value::from_object(Self { chance: chance.clone(), value: chance.uuid() })
-    }
-}
+pub(super) struct Uuid(pub(super) Arc<Chance>);
 
 impl Object for Uuid {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
@@ -52,21 +42,17 @@ impl Object for Uuid {
 
     fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         let () = from_args(args)?;
-        Ok(Value::from(self.chance.uuid()))
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.value)
+        Ok(Value::from(self.0.uuid()))
     }
 }
 
-/// `now`: the instant of the request in UTC.
+/// `now`: the instant of the request in UTC, in whole milliseconds.
 #[derive(Debug)]
-pub(super) struct Now(pub(super) Timestamp);
+pub(super) struct Now(Timestamp);
 
 impl Now {
-    fn rfc3339(at: Timestamp) -> String {
-        format!("{:.3}", at.round(Unit::Millisecond).unwrap_or(at))
+    pub(super) fn new(at: Timestamp) -> Self {
+        Self(Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
     }
 }
 
@@ -100,15 +86,11 @@ impl Object for Now {
             at = at.checked_add(span).map_err(|error| wrong(error.to_string()))?;
         }
         match format {
-            None => Ok(Value::from(Self::rfc3339(at.timestamp()))),
+            None => Ok(Value::from(format!("{:.3}", at.timestamp()))),
             Some(format) => jiff::fmt::strtime::format(&format, &at)
                 .map(Value::from)
                 .map_err(|error| wrong(format!("format {format:?}: {error}"))),
         }
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Self::rfc3339(self.0))
     }
 }
 
@@ -147,10 +129,6 @@ impl Object for Random {
                 format!("random has no {method}; it has {}", RANDOM.join(", ")),
             )),
         }
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("random")
     }
 }
 

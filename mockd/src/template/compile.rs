@@ -82,6 +82,7 @@ impl<'a> Compiler<'a> {
         let (source, lone) = prepare(&self.environment, &text.text);
         let name = format!("t{}", self.count);
         self.count += 1;
+        let shown = if lone { text.text.clone() } else { source.clone() };
         if let Err(error) = self.environment.add_template_owned(name.clone(), source) {
             let message = format!("template does not compile: {}", describe(&error));
             self.wrong(text.place, site, message, None);
@@ -90,7 +91,7 @@ impl<'a> Compiler<'a> {
         self.check_names(&name, text, site);
         TextTemplate::Template(Template {
             name: name.into(),
-            source: text.text.as_str().into(),
+            source: shown.into(),
             lone,
             place: text.place,
             path: site.path.clone(),

@@ -15,6 +15,9 @@ mod scope;
 mod text;
 mod views;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use chance::Chance;
 pub(crate) use compile::{Compiler, Role, Site};
 pub(crate) use data::DataTemplate;

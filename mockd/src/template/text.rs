@@ -1,6 +1,7 @@
 //! One string of the file: literal text or a template.
 
 use super::error::RenderError;
+use super::lex::as_strings;
 use super::scope::Scope;
 use minijinja::value::Value;
 use minijinja::{Environment, Error};
@@ -28,6 +29,7 @@ pub(crate) enum TextTemplate {
 #[derive(Debug)]
 pub(crate) struct Template {
     pub(super) name: Box<str>,
+    /// As written, or as compiled where errors point into it.
     pub(super) source: Box<str>,
     /// Exactly one `{{ expression }}`: the expression's type is kept.
     pub(super) lone: bool,
@@ -137,6 +139,7 @@ impl Template {
 
 /// The source to compile and whether it is one lone expression.
 pub(super) fn prepare(environment: &Environment<'_>, text: &str) -> (String, bool) {
+    let text = &as_strings(text);
     let expression = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
     // `{{-` and `-}}` trim white space; there is none around a lone expression.
     let expression = expression.map(|text| {

@@ -22,8 +22,8 @@ pub(crate) struct RequestView {
 }
 
 /// The members of `request`.
-pub(super) const REQUEST: [&str; 8] =
-    ["method", "path", "query", "headers", "body", "body_text", "url", "host"];
+pub(super) const REQUEST: [&str; 9] =
+    ["method", "path", "path_text", "query", "headers", "body", "body_text", "url", "host"];
 /// The members of `response`.
 pub(super) const RESPONSE: [&str; 3] = ["status", "headers", "body"];
 /// The members of `message`.
@@ -75,6 +75,7 @@ impl Object for RequestView {
                 text: self.parts.uri.path().to_owned(),
                 params: self.params.clone(),
             }),
+            "path_text" => Value::from(self.parts.uri.path()),
             "query" => Fields::value(self.query(), false),
             "headers" => Fields::value(header_fields(&self.parts.headers), true),
             "body" => self.body_value().clone(),
