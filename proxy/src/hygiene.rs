@@ -108,13 +108,21 @@ pub fn clean_response(headers: &mut HeaderMap) {
             doomed.push(name.clone());
         }
     }
-    if doomed.contains(&CONNECTION) {
+    if doomed.contains(&CONNECTION) && !only_persistence(headers) {
         let tokens = connection_tokens(headers);
         doomed.extend(tokens.into_iter().filter(|name| !is_protected(name)));
     }
     for name in &doomed {
         headers.remove(name);
     }
+}
+
+/// Whether `Connection` says no more than how long the connection lives, as it mostly does.
+fn only_persistence(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    values.all(|value| {
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    })
 }
 
 fn connection_tokens(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {

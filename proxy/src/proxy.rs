@@ -110,7 +110,8 @@ impl Serve for Gate {
     ) -> impl Future<Output = Response<Outgoing>> + Send + 'static {
         let snapshot = self.proxy.snapshot();
         let call = Call::arrive(self.proxy.log.clone(), &snapshot, request, Some(peer));
-        async move { flow::run(&self.proxy, &snapshot, &self.role, call).await }
+        // On the heap: hyper moves a handler's future about, and this one is large.
+        Box::pin(async move { flow::run(&self.proxy, &snapshot, &self.role, call).await })
     }
 }
 

@@ -18,9 +18,21 @@ pub(super) fn refuse<B>(request: &Request<B>) -> Option<&'static str> {
     }
 }
 
-/// Whether the bytes can be `host[:port]`: nothing that would end a header or start a path.
+/// Bytes that can stand in `host[:port]`: none that would end a header or start a path.
+const AUTHORITY: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let listed =
+        b"-._~!$&'()*+;=:[]%0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut at = 0;
+    while at < listed.len() {
+        allowed[listed[at] as usize] = true;
+        at += 1;
+    }
+    allowed
+};
+
 fn is_authority(host: &[u8]) -> bool {
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
+    host.iter().all(|byte| AUTHORITY[usize::from(*byte)])
 }
 
 #[cfg(test)]
