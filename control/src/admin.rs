@@ -61,6 +61,7 @@ impl Admin {
             .route("/services", get(services))
             .route("/services/{name}", get(service))
             .route("/services/{name}/mode", put(set_mode))
+            .method_not_allowed_fallback(wrong_method)
             .route_layer(middleware::from_fn_with_state(self.clone(), guarded))
             .with_state(self.clone());
         self.public_router().nest("/api", api)

@@ -4,6 +4,8 @@
 //! `/metrics` are public; the rest is guarded against browsers and, off loopback, by a token.
 
 mod admin;
+#[cfg(test)]
+mod admin_tests;
 mod api;
 mod guard;
 mod health;

@@ -1,0 +1,191 @@
+//! The admin API over a made-up process, without sockets.
+
+use crate::{
+    Admin, AdminGate, EndpointView, Metrics, Readiness, ServiceView, SetModeRefused, View,
+};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, OnceLock};
+use stitch_config::model::{Mode, Secret};
+use stitch_net::Body;
+use stitch_proxy::Reading;
+
+/// A process with one service.
+#[derive(Default)]
+struct Process {
+    mode: Mutex<Option<Mode>>,
+}
+
+impl View for Process {
+    fn config(&self) -> Value {
+        json!({ "proxy": { "admin": { "token": "***" } } })
+    }
+
+    fn services(&self) -> Vec<ServiceView> {
+        let mode = self.mode.lock().unwrap().unwrap_or(Mode::Mock).as_str();
+        vec![ServiceView {
+            name: "users".into(),
+            kind: "mixed",
+            mode: Some(mode),
+            mode_in_file: None,
+            urls: vec!["http://127.0.0.1:8001".into()],
+            upstreams: vec!["localhost:8000".into()],
+            endpoints: vec![EndpointView {
+                id: "users GET /".into(),
+                methods: vec!["GET".into()],
+                path: "/".into(),
+                hits: 3,
+                failures: 0,
+            }],
+            subscriptions: vec![],
+            counters: Reading { requests: 3, mock: 3, ..Reading::default() },
+            command: None,
+        }]
+    }
+
+    fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeRefused> {
+        match (service, mode) {
+            ("users", Mode::Real) => Err(SetModeRefused::Impossible("no url".into())),
+            ("users", mode) => {
+                *self.mode.lock().unwrap() = Some(mode);
+                Ok(())
+            }
+            _ => Err(SetModeRefused::Unknown(Some("users".into()))),
+        }
+    }
+
+    fn publish_metrics(&self) {
+        metrics::counter!("stitch_test_total").absolute(7);
+    }
+}
+
+/// One recorder per test process.
+fn recorder() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| Metrics::install().unwrap()).clone()
+}
+
+struct Api {
+    gate: AdminGate,
+    public: AdminGate,
+    readiness: Arc<Readiness>,
+}
+
+fn api(token: Option<&str>) -> Api {
+    let readiness = Arc::new(Readiness::default());
+    let token = token.map(Secret::new);
+    let admin = Admin::new(Arc::new(Process::default()), readiness.clone(), recorder(), token);
+    let public = AdminGate(admin.clone().public_router());
+    Api { gate: AdminGate(admin.router()), public, readiness }
+}
+
+async fn ask(gate: &AdminGate, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+    let request = Request::builder().method(method).uri(path).header("host", "localhost:9900");
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    read(gate.answer(request).await).await
+}
+
+async fn read(response: http::Response<Body>) -> (StatusCode, String) {
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn health_tells_live_from_ready() {
+    let api = api(None);
+    api.readiness.wait_for("users", "starting");
+    assert_eq!(ask(&api.gate, Method::GET, "/health/live", "").await.0, StatusCode::OK);
+    let (status, body) = ask(&api.gate, Method::GET, "/health/ready", "").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(json_of(&body)["waiting_for"]["users"], "starting");
+    api.readiness.arrived("users");
+    assert_eq!(ask(&api.gate, Method::GET, "/health/ready", "").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_are_published_when_they_are_read() {
+    let (status, body) = ask(&api(None).gate, Method::GET, "/metrics", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("stitch_test_total 7"), "{body}");
+    recorder().upkeep();
+}
+
+#[tokio::test]
+async fn successes_are_data() {
+    let api = api(None);
+    let (_, body) = ask(&api.gate, Method::GET, "/api/config", "").await;
+    assert_eq!(json_of(&body)["data"]["proxy"]["admin"]["token"], "***");
+    let (_, body) = ask(&api.gate, Method::GET, "/api/services", "").await;
+    assert_eq!(json_of(&body)["data"][0]["name"], "users");
+    let (_, body) = ask(&api.gate, Method::GET, "/api/services/users", "").await;
+    assert_eq!(json_of(&body)["data"]["endpoints"][0]["hits"], 3);
+}
+
+#[tokio::test]
+async fn errors_are_problems() {
+    let api = api(None);
+    for (method, path, body, status) in [
+        (Method::GET, "/api/services/nope", "", 404),
+        (Method::GET, "/nope", "", 404),
+        (Method::POST, "/api/config", "", 405),
+        (Method::PUT, "/api/services/users/mode", "{}", 400),
+        (Method::PUT, "/api/services/users/mode", "not json", 400),
+        (Method::PUT, "/api/services/users/mode", "{\"mode\": \"fake\"}", 400),
+        (Method::PUT, "/api/services/users/mode", "{\"mode\": \"real\"}", 409),
+        (Method::PUT, "/api/services/nope/mode", "{\"mode\": \"mock\"}", 404),
+    ] {
+        let (got, text) = ask(&api.gate, method, path, body).await;
+        assert_eq!(got.as_u16(), status, "{path} {body}: {text}");
+        assert_eq!(json_of(&text)["status"], status, "{path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_mode_is_set_and_shown() {
+    let api = api(None);
+    let body = "{\"mode\": \"real-then-mock\"}";
+    let (status, text) = ask(&api.gate, Method::PUT, "/api/services/users/mode", body).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(json_of(&text)["data"]["mode"], "real-then-mock");
+}
+
+#[tokio::test]
+async fn the_token_guards_the_api_but_not_health() {
+    let api = api(Some("s3cret"));
+    let (status, text) = ask(&api.gate, Method::GET, "/api/services", "").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "{text}");
+    assert_eq!(ask(&api.gate, Method::GET, "/health/live", "").await.0, StatusCode::OK);
+    assert_eq!(ask(&api.gate, Method::GET, "/metrics", "").await.0, StatusCode::OK);
+    let request = Request::builder()
+        .uri("/api/services")
+        .header("authorization", "Bearer s3cret")
+        .body(Body::Empty)
+        .unwrap();
+    assert_eq!(read(api.gate.answer(request).await).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn web_pages_are_kept_out() {
+    let request = Request::builder()
+        .uri("/api/services")
+        .header("host", "localhost:9900")
+        .header("origin", "https://evil.example")
+        .body(Body::Empty)
+        .unwrap();
+    let (status, text) = read(api(None).gate.answer(request).await).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(json_of(&text)["reason"], "denied");
+}
+
+#[tokio::test]
+async fn routes_reach_health_and_metrics_only() {
+    let api = api(None);
+    assert_eq!(ask(&api.public, Method::GET, "/health/live", "").await.0, StatusCode::OK);
+    assert_eq!(ask(&api.public, Method::GET, "/api/config", "").await.0, StatusCode::NOT_FOUND);
+}
