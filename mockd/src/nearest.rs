@@ -3,6 +3,8 @@
 use crate::endpoint::EndpointMock;
 use http::Method;
 use serde::Serialize;
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::Arc;
 use stitch_config::model::Methods;
 
@@ -34,17 +36,18 @@ pub(crate) fn nearest<'a>(
     method: &Method,
     path: &str,
 ) -> Vec<Near> {
-    let compared =
-        endpoints.take(COMPARED).map(|endpoint| (compare(endpoint, method, path), endpoint));
-    let mut ranked: Vec<_> = compared.collect();
-    ranked.sort_by(|((a, _), _), ((b, _), _)| a.total_cmp(b));
+    let mut ranked: Vec<_> = endpoints
+        .take(COMPARED)
+        .map(|endpoint| (Comparison::brief().of(endpoint, method, path).distance, endpoint))
+        .collect();
+    ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let shown = ranked.into_iter().take(SHOWN);
     shown
-        .map(|((_, differs), endpoint)| Near {
+        .map(|(_, endpoint)| Near {
             endpoint: endpoint.model.id.to_string(),
             method: method_names(&endpoint.model.methods),
             path: endpoint.model.path.to_string(),
-            differs,
+            differs: Comparison::in_words().of(endpoint, method, path).words.unwrap_or_default(),
         })
         .collect()
 }
@@ -57,83 +60,107 @@ pub(crate) fn method_names(methods: &Methods) -> String {
     }
 }
 
-/// How far apart, and in words. A wrong method weighs less than a wrong segment, trailing slash and
-/// case less than either.
-fn compare(endpoint: &EndpointMock, method: &Method, path: &str) -> (f64, Vec<String>) {
-    let (mut distance, mut differs) = compare_paths(endpoint, path);
-    if !endpoint.answers(method) {
-        distance += 0.5;
-        differs
-            .push(format!("method: {} instead of {method}", method_names(&endpoint.model.methods)));
-    }
-    (distance, differs)
+/// How far a request is from an endpoint. A wrong method weighs less than a wrong segment, trailing
+/// slash and case less than either.
+struct Comparison {
+    distance: f64,
+    /// In words too, for the few that are shown.
+    words: Option<Vec<String>>,
 }
 
-fn compare_paths(endpoint: &EndpointMock, path: &str) -> (f64, Vec<String>) {
-    let pattern = &endpoint.model.path;
-    if pattern.matches(path) {
-        return (0.0, Vec::new());
+impl Comparison {
+    fn brief() -> Self {
+        Self { distance: 0.0, words: None }
     }
-    if pattern.is_regex() {
-        return (2.0, vec![format!("path: the expression {pattern} does not match")]);
-    }
-    let toggled = match path.strip_suffix('/') {
-        Some(without) => without.to_owned(),
-        None => format!("{path}/"),
-    };
-    if pattern.matches(&toggled) {
-        let wanted = if toggled.ends_with('/') { "with" } else { "without" };
-        return (0.1, vec![format!("trailing slash: {wanted} one")]);
-    }
-    compare_segments(pattern.as_str(), path)
-}
 
-fn compare_segments(pattern: &str, path: &str) -> (f64, Vec<String>) {
-    let wanted: Vec<_> = segments(pattern).collect();
-    let given: Vec<_> = segments(path).collect();
-    let has_rest = wanted.last() == Some(&"**");
-    let wanted = if has_rest { &wanted[..wanted.len() - 1] } else { &wanted[..] };
-    let mut distance = 0.0;
-    let mut differs = Vec::new();
-    for (number, (wanted, given)) in wanted.iter().zip(&given).enumerate() {
-        let (apart, what) = compare_segment(wanted, given);
-        distance += apart;
-        differs.extend(what.map(|what| format!("{what} (segment {})", number + 1)));
+    fn in_words() -> Self {
+        Self { distance: 0.0, words: Some(Vec::new()) }
     }
-    let missing = wanted.len().saturating_sub(given.len());
-    let extra = if has_rest { 0 } else { given.len().saturating_sub(wanted.len()) };
-    for (count, word) in [(missing, "more"), (extra, "fewer")] {
-        if count > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "at most COMPARED_SEGMENTS")]
-            let apart = count as f64;
-            distance += apart;
-            let plural = if count == 1 { "" } else { "s" };
-            differs.push(format!("length: {count} segment{plural} {word}"));
+
+    fn differs(&mut self, distance: f64, words: impl FnOnce() -> String) {
+        self.distance += distance;
+        if let Some(all) = &mut self.words {
+            all.push(words());
         }
     }
-    (distance, differs)
+
+    fn of(mut self, endpoint: &EndpointMock, method: &Method, path: &str) -> Self {
+        self.paths(endpoint, path);
+        if !endpoint.answers(method) {
+            let wanted = || method_names(&endpoint.model.methods);
+            self.differs(0.5, || format!("method: {} instead of {method}", wanted()));
+        }
+        self
+    }
+
+    fn paths(&mut self, endpoint: &EndpointMock, path: &str) {
+        let pattern = &endpoint.model.path;
+        if pattern.matches(path) {
+            return;
+        }
+        if pattern.is_regex() {
+            return self.differs(2.0, || format!("path: the expression {pattern} does not match"));
+        }
+        let toggled: Cow<'_, str> = match path.strip_suffix('/') {
+            Some(without) => without.into(),
+            None => format!("{path}/").into(),
+        };
+        if pattern.matches(&toggled) {
+            let wanted = if toggled.ends_with('/') { "with" } else { "without" };
+            return self.differs(0.1, || format!("trailing slash: {wanted} one"));
+        }
+        self.segments(pattern.as_str(), path);
+    }
+
+    fn segments(&mut self, pattern: &str, path: &str) {
+        let wanted: SmallVec<[&str; 16]> = segments(pattern).collect();
+        let given: SmallVec<[&str; 16]> = segments(path).collect();
+        let has_rest = wanted.last() == Some(&"**");
+        let wanted = if has_rest { &wanted[..wanted.len() - 1] } else { &wanted[..] };
+        for (number, (wanted, given)) in wanted.iter().zip(&given).enumerate() {
+            self.segment(number + 1, wanted, given);
+        }
+        let missing = wanted.len().saturating_sub(given.len());
+        let extra = if has_rest { 0 } else { given.len().saturating_sub(wanted.len()) };
+        for (count, word) in [(missing, "more"), (extra, "fewer")] {
+            if count > 0 {
+                #[expect(clippy::cast_precision_loss, reason = "at most COMPARED_SEGMENTS")]
+                let apart = count as f64;
+                let plural = if count == 1 { "" } else { "s" };
+                self.differs(apart, || format!("length: {count} segment{plural} {word}"));
+            }
+        }
+    }
+
+    fn segment(&mut self, number: usize, wanted: &str, given: &str) {
+        let is_name = wanted.starts_with('{');
+        if wanted == given {
+            return;
+        }
+        if is_name && !given.is_empty() {
+            // A name takes anything, but a literal that is really there says more.
+            self.distance += 0.05;
+        } else if is_name {
+            let missing = || format!("path: a value for {wanted} is missing (segment {number})");
+            self.differs(1.0, missing);
+        } else if wanted.eq_ignore_ascii_case(given) {
+            let words = || format!("case: {wanted:?} instead of {given:?} (segment {number})");
+            self.differs(0.1, words);
+        } else {
+            let (wanted, given) = (cut(wanted), cut(given));
+            let unlike = 1.0 - strsim::normalized_levenshtein(wanted, given);
+            let words = || format!("path: {wanted:?} instead of {given:?} (segment {number})");
+            self.differs(0.2 + unlike, words);
+        }
+    }
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/').take(COMPARED_SEGMENTS)
 }
 
-fn compare_segment(wanted: &str, given: &str) -> (f64, Option<String>) {
-    let is_name = wanted.starts_with('{');
-    if wanted == given || is_name && !given.is_empty() {
-        // A name takes anything, but a literal that is really there says more.
-        return (if is_name { 0.05 } else { 0.0 }, None);
-    }
-    if is_name {
-        return (1.0, Some(format!("path: a value for {wanted} is missing")));
-    }
-    if wanted.eq_ignore_ascii_case(given) {
-        return (0.1, Some(format!("case: {wanted:?} instead of {given:?}")));
-    }
-    let cut = |text: &str| text.chars().take(COMPARED_CHARS).collect::<String>();
-    let (short, shown) = (cut(wanted), cut(given));
-    let alike = strsim::normalized_damerau_levenshtein(&short, &shown);
-    (0.2 + (1.0 - alike), Some(format!("path: {short:?} instead of {shown:?}")))
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(COMPARED_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]

@@ -292,18 +292,17 @@ async fn a_reload_keeps_subscriptions_that_stay() {
     let (flow, _calls) = Shown::new(200);
     let (events, bus) = started(&first, flow).await;
     let ask = async |subject: &str| {
-        let wait = Duration::from_millis(500);
-        let answer = ask_bus(&bus, Message::new(subject, ""), wait).await;
-        answer.map(|answer| String::from_utf8(answer.payload.to_vec()).unwrap())
+        let answer = ask_bus(&bus, Message::new(subject, ""), Duration::from_secs(5)).await;
+        String::from_utf8(answer.unwrap().payload.to_vec()).unwrap()
     };
-    assert_eq!(ask("keep").await.unwrap(), "old 1");
-    assert_eq!(ask("gone").await.unwrap(), "bye");
+    assert_eq!(ask("keep").await, "old 1");
+    assert_eq!(ask("gone").await, "bye");
     let second = follow(&with("new", "      - { subject: added, reply: hello }\n"), Some(&first));
     events.update(&second).await;
-    assert_eq!(ask("keep").await.unwrap(), "new 2");
-    assert_eq!(ask("added").await.unwrap(), "hello");
-    assert_eq!(ask("gone").await, None);
-    assert_eq!(events.stats().subscriptions.len(), 2);
+    assert_eq!(ask("keep").await, "new 2");
+    assert_eq!(ask("added").await, "hello");
+    let held = events.stats().subscriptions;
+    assert_eq!(held.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), ["added", "keep"]);
 }
 
 #[tokio::test]
