@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Ask a running stitch once whether it is ready (for container health checks)
     Health(HealthArgs),
-    /// Print the Docker Compose file of a configuration
+    /// Write docker-compose.generated.yml, which runs a configuration in containers
     Compose(ComposeArgs),
     /// Print the JSON Schema of the file format
     Schema,
@@ -275,6 +275,9 @@ pub(crate) struct HealthArgs {
 pub(crate) struct ComposeArgs {
     #[command(flatten)]
     pub(crate) file: FileArg,
+    /// Print it instead
+    #[arg(long)]
+    pub(crate) stdout: bool,
 }
 
 /// `stitch version`.

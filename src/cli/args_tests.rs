@@ -73,3 +73,11 @@ fn waiting_has_a_limit() {
     assert!(parse("wait a.yaml --admin http://h:1").is_err());
     assert!(matches!(parse("health --live"), Ok(Command::Health(HealthArgs { live: true, .. }))));
 }
+
+#[test]
+fn the_compose_file_is_written_unless_it_is_to_be_printed() {
+    let Ok(Command::Compose(compose)) = parse("compose a.yaml") else { panic!("compose") };
+    assert!(!compose.stdout && compose.file.file.is_some());
+    let Ok(Command::Compose(compose)) = parse("compose --stdout") else { panic!("--stdout") };
+    assert!(compose.stdout && compose.file.file.is_none());
+}

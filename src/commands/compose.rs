@@ -8,11 +8,18 @@ use crate::output;
 use std::env;
 use std::path::Path;
 
-/// Prints the compose file; nothing is written.
-pub(super) fn print(args: &ComposeArgs) -> Result<ExitCode, Failure> {
+/// Writes the compose file into the current directory, or prints it and writes nothing.
+pub(super) fn file(args: &ComposeArgs) -> Result<ExitCode, Failure> {
     let loaded = file::load_valid(&file::find(&args.file)?)?;
-    let generated = generate(&loaded, &env::current_dir()?)?;
-    output::print(&generated.yaml)?;
+    let directory = env::current_dir()?;
+    let generated = generate(&loaded, &directory)?;
+    if args.stdout {
+        output::print(&generated.yaml)?;
+    } else {
+        compose::write(&generated, &directory)?;
+        let name = compose::FILE_NAME;
+        eprintln!("wrote {name}; `docker compose -f {name} up -d` runs it");
+    }
     Ok(ExitCode::Ok)
 }
 

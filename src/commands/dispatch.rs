@@ -13,7 +13,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Env(args) => env::run(&args),
         Command::Wait(args) => block_on(wait::run(&args)),
         Command::Health(args) => block_on(health::run(&args)),
-        Command::Compose(args) => compose::print(&args),
+        Command::Compose(args) => compose::file(&args),
         Command::Down(args) => compose::down(&args),
         Command::Up(args) if args.compose => compose::up(&args),
         Command::Schema => schema::run(),

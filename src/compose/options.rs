@@ -1,6 +1,6 @@
 //! What the compose file needs to know beyond the configuration itself.
 //!
-//! Everything that asks the file system stands here, so that [`generate`](super::generate) is a
+//! Everything that asks the file system stands here, so that [`generate`](super::generate()) is a
 //! function of its arguments: where the files lie, who may read them, and a mark that changes
 //! with their content, for compose recreates a container only when its own entry changes.
 
