@@ -318,3 +318,58 @@ fn same_body(a: &ResponseBody, b: &ResponseBody) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::testing::{api, ask, config, in_api, problems, request};
+    use stitch_config::Report;
+
+    #[test]
+    fn answers_that_http_cannot_carry_are_reported() {
+        let found = problems(&in_api(
+            r#"- { path: /, response: { body: x, headers: { x-a: "a\u0007b" } } }"#,
+        ));
+        assert!(found.contains("header x-a has a value that HTTP cannot carry"), "{found}");
+        let mut config = config(&in_api("- { path: /, response: x }"));
+        let service = Arc::make_mut(&mut config.services[0]);
+        Arc::make_mut(&mut service.endpoints[0]).response.status = 101;
+        let mut report = Report::default();
+        Engine::compile(&config, 42, None, &mut report);
+        assert_eq!(report.sorted()[0].message, "status 101 cannot be an answer");
+    }
+
+    #[tokio::test]
+    async fn any_method_is_allowed_but_the_path_is_not() {
+        let engine = api("- { path: /größe, method: ANY, response: x }");
+        let seen = ask(&engine, request("DELETE /gr%C3%B6%C3%9Fe")).await;
+        assert_eq!(seen.text, "x");
+        let id = seen.headers["x-stitch-endpoint"].as_bytes();
+        assert_eq!(std::str::from_utf8(id).unwrap(), "api ANY /größe");
+        let endpoint = &engine.mocks("api").unwrap().endpoints[0];
+        assert!(endpoint.allowed().contains(&Method::DELETE));
+        assert_eq!(id_header("a\nb"), "ab");
+    }
+
+    #[test]
+    fn the_same_is_what_means_the_same() {
+        let endpoint = |text: &str| config(&in_api(text)).services[0].endpoints[0].clone();
+        let base = endpoint("- { path: /a, response: x }");
+        assert!(same(&base, &endpoint("- {   path: /a,   response: x }")));
+        for other in [
+            "- { path: /a, response: y }",
+            "- { path: /a, response: { x: 1 } }",
+            "- { path: /a }",
+            "- { path: /a, response: x, delay: 1ms }",
+            "- { path: /a, response: x, failure_rate: 1% }",
+            "- { path: /a, response: { body: x, headers: { a: b } } }",
+            "- { path: /a, response: x, nats_publish: [ { subject: s, data: 1 } ] }",
+        ] {
+            assert!(!same(&base, &endpoint(other)), "{other}");
+        }
+        for text in ["- { path: /a }", "- { path: /a, response: { file: ./x } }"] {
+            assert!(same(&endpoint(text), &endpoint(text)), "{text}");
+        }
+    }
+}

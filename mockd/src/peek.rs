@@ -28,3 +28,32 @@ impl Engine {
         Box::new(move |request| miss::explain(name.as_deref(), &endpoints, request))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{api, read, request};
+    use http::Method;
+
+    #[tokio::test]
+    async fn peeking_agrees_with_offering() {
+        let engine = api("- { path: /a, response: x }");
+        for (service, method, path, answers) in [
+            (Some("api"), Method::GET, "/a", true),
+            (Some("api"), Method::HEAD, "/a", true),
+            (Some("api"), Method::OPTIONS, "/a", true),
+            (None, Method::GET, "/a", true),
+            (Some("api"), Method::POST, "/a", false),
+            (Some("api"), Method::OPTIONS, "/b", false),
+            (Some("other"), Method::GET, "/a", false),
+        ] {
+            assert_eq!(engine.would_answer(service, &method, path), answers, "{method} {path}");
+        }
+        let asked = request("GET /b");
+        let seen = read(engine.miss(Some("api"))(&asked)).await;
+        assert_eq!(seen.header("x-stitch-reason"), "no_endpoint");
+        let seen = read(engine.miss(Some("other"))(&asked)).await;
+        assert_eq!(seen.header("x-stitch-reason"), "no_service");
+        let info = &engine.services()[0];
+        assert_eq!((info.misses, info.endpoints[0].hits), (1, 0));
+    }
+}

@@ -37,3 +37,23 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::template::RenderError;
+    use crate::testing::engine;
+    use stitch_config::Place;
+
+    #[test]
+    fn places_are_named_as_well_as_they_are_known() {
+        let engine = engine("services: { a: { endpoints: [ { path: / } ] } }");
+        let at = |file, line| {
+            let place = Place { file, line, column: 9, width: 1 };
+            let error = RenderError::unusable(place, "services.a", "x", "is wrong");
+            engine.shared().locate(&error)
+        };
+        assert_eq!(at(0, 12), "stitch.yaml:12:9 (services.a)");
+        assert_eq!(at(1, 12), "line 12:9 of an included file (services.a)");
+        assert_eq!(at(0, 0), "services.a");
+    }
+}

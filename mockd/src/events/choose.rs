@@ -24,8 +24,14 @@ pub async fn choose(config: &Config, host: &str) -> Result<(Arc<dyn Bus>, String
     match &config.events {
         Events::InProcess => Ok(in_process("as events: in-process says")),
         Events::Nats(url) => {
-            let bus = Nats::connect_when_up(url).await?;
-            let line = format!("events: {}, as the file says", bus.name());
+            // A server that is there is waited for, so that nothing is lost between `ready` and
+            // the first subscription; one that is not comes later.
+            let bus = match Nats::connect(url, PROBE).await {
+                Ok(bus) => bus,
+                Err(_) => Nats::connect_when_up(url).await?,
+            };
+            let later = if bus.is_connected() { "" } else { " (not there yet)" };
+            let line = format!("events: {}, as the file says{later}", bus.name());
             Ok((Arc::new(bus), line))
         }
         Events::Auto => Ok(probe(config, host).await),

@@ -112,22 +112,24 @@ impl Live {
     ) -> Result<Request<Body>, &'static str> {
         let target = utf8_percent_encode(path, TARGET).to_string();
         let target = Uri::try_from(target).map_err(|_| "the path is not a request target")?;
-        let content_type = message.header("content-type").unwrap_or("application/json");
-        let mut builder = Request::builder()
-            .method(method)
-            .uri(target)
-            .header(HOST, &*self.service)
-            .header(CONTENT_TYPE, content_type)
-            .header(EVENT, message.subject.as_str());
-        for name in TRACE {
-            // What HTTP cannot carry is left out; a trace is no reason to lose an event.
-            let value = message.header(name.as_str()).map(HeaderValue::from_str);
-            if let Some(Ok(value)) = value {
-                builder = builder.header(name, value);
+        let mut request = Request::new(Body::Empty);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = target;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(HOPS, message.hops().into());
+        let carried = TRACE.into_iter().chain([CONTENT_TYPE]);
+        let carried =
+            carried.filter_map(|name| Some((message.header(name.as_str())?, name.clone())));
+        let own = [(&*self.service, HOST), (message.subject.as_str(), EVENT)];
+        for (value, name) in own.into_iter().chain(carried) {
+            // What HTTP cannot carry is left out; a header is no reason to lose an event.
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                headers.insert(name, value);
             }
         }
-        builder = builder.header(HOPS, message.hops());
-        builder.body(message.payload.into()).map_err(|_| "a header has a value HTTP cannot carry")
+        *request.body_mut() = message.payload.into();
+        Ok(request)
     }
 
     fn template_failed(&self, subject: &str, error: &RenderError) -> Result<(), Failed> {

@@ -178,6 +178,22 @@ fn a_slip_in_a_bare_name_is_a_warning() {
     );
 }
 
+#[tokio::test]
+async fn whole_views_are_json() {
+    let engine = api(
+        "- { path: '/{p}', response: { body: { q: '{{ request }}', m: '{{ request.method | lower }}' }, headers: { x-r: '{{ response }}' } } }",
+    );
+    let seen = ask(&engine, request("GET http://elsewhere/part?a=1&a=2")).await;
+    assert_eq!(seen.json()["q"]["path"], "/part", "{}", seen.text);
+    assert_eq!(seen.json()["q"]["query"], serde_json::json!({"a": "1"}));
+    assert_eq!(seen.json()["q"]["url"], "http://elsewhere/part?a=1&a=2");
+    assert!(
+        seen.header("x-r").starts_with(r#"{"status":200,"headers":{}"#),
+        "{}",
+        seen.header("x-r")
+    );
+}
+
 #[test]
 fn text_that_is_no_template_is_left_alone() {
     assert_eq!(problems(&in_api("- { path: /, response: 'a { b } % # 100%' }")), "");
