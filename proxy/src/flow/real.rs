@@ -74,7 +74,8 @@ async fn exchange(
     let sending = send(endpoint, body, &head, timeout.connect);
     let sent = match timeout.request {
         None => sending.await,
-        Some(limit) => match tokio::time::timeout(limit, sending).await {
+        // Boxed: a timer is large, and most services have none.
+        Some(limit) => match Box::pin(tokio::time::timeout(limit, sending)).await {
             Ok(sent) => sent,
             Err(_elapsed) => {
                 let endpoint = endpoint.to_string();
