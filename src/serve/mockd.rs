@@ -2,6 +2,7 @@
 
 use super::listeners::{ServicePorts, accept_options, bind, serve};
 use super::prepare::{Prepared, prepare, prepare_first};
+use super::reload::refused_ports;
 use super::signals::{Asked, Signals};
 use crate::bind_error::Purpose;
 use crate::cli::Format;
@@ -89,7 +90,14 @@ async fn run(
                 prepared.fingerprint = refused.fingerprint;
             }
             Ok(next) => {
-                open_ports(&mut ports, options, &next.config, &daemon, &accepting)?;
+                let opened = open_ports(&mut ports, options, &next.config, &daemon, &accepting);
+                if let Err(failure) = opened {
+                    // Nothing of this file is in force; the next change is tried again.
+                    let message = failure.message().unwrap_or_default();
+                    reporter.reload_failed(&refused_ports(&message), &next.sources)?;
+                    prepared.fingerprint = next.fingerprint;
+                    continue;
+                }
                 daemon.replace(next.engine.clone());
                 events.update(&next.engine).await;
                 reporter.reloaded(&lines(&next.config, &ports))?;

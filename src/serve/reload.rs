@@ -92,9 +92,7 @@ impl Reloader<'_> {
     }
 
     fn refuse_ports(&self, message: &str, sources: &Sources) {
-        let mut report = Report::default();
-        report.push(Problem::error(Place::default(), "", message));
-        self.told(self.reporter.reload_failed(&report, sources));
+        self.told(self.reporter.reload_failed(&refused_ports(message), sources));
     }
 
     /// A closed standard output is no reason to stop serving.
@@ -103,6 +101,13 @@ impl Reloader<'_> {
             tracing::debug!(%error, "Nobody reads standard output");
         }
     }
+}
+
+/// A file that is fine but for a port that cannot be had.
+pub(super) fn refused_ports(message: &str) -> Report {
+    let mut report = Report::default();
+    report.push(Problem::error(Place::default(), "", message));
+    report
 }
 
 /// What cannot change while running stays as it was; the developer is told.
