@@ -78,7 +78,7 @@ async fn run(
     seed: u64,
     metrics: Metrics,
 ) -> Result<ExitCode, Failure> {
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let drain = Drain::default();
     let readiness = Arc::new(Readiness::default());
     readiness.wait_for("listeners", "not bound yet");
@@ -118,11 +118,17 @@ async fn run(
     let listening = bound.accept(&running, &control);
     readiness.arrived("listeners");
     spawn_upkeep(metrics);
+    let reporter = Reporter::new(options.format);
     if matches!(options.behind, Behind::Everything) {
-        running.start_commands(&config, &listening, &readiness).await;
+        // Builds take a while; who changes their mind meanwhile need not wait.
+        tokio::select! {
+            () = running.start_commands(&config, &listening, &readiness) => {}
+            asked = signals.stop() => {
+                return stop(&running, reporter, &drain, &config, (asked, signals)).await;
+            }
+        }
     }
 
-    let reporter = Reporter::new(options.format);
     reporter.ready(&Listening {
         proxy: listening.first().map(|address| url(*address)),
         also: listening.iter().skip(1).map(|address| url(*address)).collect(),
@@ -261,13 +267,21 @@ impl Running {
         readiness: &Arc<Readiness>,
     ) {
         let Some(proxy) = listening.first() else { return };
-        let supervisor = Supervisor::start(config, reachable(*proxy));
+        // Known from the start, so that an end in between stops what was started.
+        let supervisor =
+            self.supervisor.get_or_init(|| Supervisor::start(config, reachable(*proxy)));
         let commands = config.services.iter().filter(|service| service.command.is_some());
         for service in commands {
             readiness.wait_for(&service.name, "starting");
         }
         let told = readiness.clone();
+        let mut known: Vec<String> = Vec::new();
         tokio::spawn(supervisor.watch(move |states| {
+            // What left the file is missed no more.
+            for gone in known.iter().filter(|&name| states.iter().all(|one| one.name != *name)) {
+                told.arrived(gone);
+            }
+            known = states.iter().map(|command| command.name.clone()).collect();
             for command in states {
                 match command.state {
                     crate::supervise::State::Up => told.arrived(&command.name),
@@ -278,8 +292,6 @@ impl Running {
         for late in supervisor.wait_ready(COMMANDS).await {
             tracing::warn!(service = %late.name, state = late.state.as_str(), "Not up yet");
         }
-        // Set once, here.
-        let _ = self.supervisor.set(supervisor);
     }
 
     /// The lines of the table and the ready event.

@@ -119,16 +119,16 @@ impl Supervisor {
         }
     }
 
-    /// Waits until every command is up, but no longer than `limit`. Those that are not, then.
+    /// Waits until every command is up or in a crash loop, but no longer than `limit`. Those that
+    /// are not up, then.
     pub(crate) async fn wait_ready(&self, limit: Duration) -> Vec<CommandState> {
-        let late = |board: &Board| {
-            board.states().into_iter().filter(|one| one.state != State::Up).collect::<Vec<_>>()
-        };
-        let ready = self.board.wait_until(|board| late(board).is_empty());
-        match timeout(limit, ready).await {
-            Ok(()) => Vec::new(),
-            Err(_) => late(&self.board),
-        }
+        let settled = |one: &CommandState| matches!(one.state, State::Up | State::CrashLoop);
+        let ready = self.board.wait_until(|board| board.states().iter().all(settled));
+        // Late or not, the states are what counts.
+        let _ = timeout(limit, ready).await;
+        let mut late = self.board.states();
+        late.retain(|one| one.state != State::Up);
+        late
     }
 
     /// Stops every command and waits until all are gone.
