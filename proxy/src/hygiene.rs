@@ -421,7 +421,7 @@ mod tests {
         let (via, host) = (ViaToken::new(1), HeaderValue::from_static("shop.localhost"));
         let id = HeaderValue::from_static("r1");
         let peer = Some("10.0.0.9".parse().unwrap());
-        let marks = marked.then(|| Marks { peer, host: Some(&host), request_id: &id });
+        let marks = marked.then_some(Marks { peer, host: Some(&host), request_id: &id });
         let host = HeaderValue::from_static("users:8000");
         Outbound { host, via: &via, upgrade: None, marks }.headers(cleaned)
     }

@@ -3,14 +3,16 @@
 
 use crate::access_log::AccessLog;
 use crate::body::Outgoing;
-use crate::flow::{self, Call};
+use crate::flow::{self, Begun, Call};
 use crate::hygiene::ViaToken;
 use crate::route::Role;
 use crate::service::ServiceState;
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::{Request, Response};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use stitch_config::model::Mode;
 use stitch_net::mock::BoxFuture;
@@ -110,8 +112,10 @@ impl Serve for Gate {
     ) -> impl Future<Output = Response<Outgoing>> + Send + 'static {
         let snapshot = self.proxy.snapshot();
         let call = Call::arrive(self.proxy.log.clone(), &snapshot, request, Some(peer));
-        // On the heap: hyper moves a handler's future about, and this one is large.
-        Box::pin(async move { flow::run(&self.proxy, &snapshot, &self.role, call).await })
+        match flow::begin(&self.proxy, snapshot, &self.role, call) {
+            Begun::Answered(response) => Either::Left(ready(response)),
+            Begun::Waiting(waiting) => Either::Right(waiting),
+        }
     }
 }
 
@@ -120,11 +124,12 @@ pub struct EventFlow(pub Arc<Proxy>);
 
 impl Flow for EventFlow {
     fn call(&self, service: &str, request: Request<Body>) -> BoxFuture<Response<Body>> {
-        let (proxy, service) = (self.0.clone(), service.to_owned());
+        let proxy = &self.0;
         let snapshot = proxy.snapshot();
         let call = Call::arrive(proxy.log.clone(), &snapshot, request, None);
-        Box::pin(
-            async move { flow::call(&proxy, &snapshot, &service, call).await.map(Body::boxed) },
-        )
+        match flow::begin_for(proxy, snapshot, service, call) {
+            Begun::Answered(response) => Box::pin(ready(response.map(Body::boxed))),
+            Begun::Waiting(waiting) => Box::pin(waiting.map(|response| response.map(Body::boxed))),
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::{Answer, Answered, Call};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::{Authority, Decision, Role};
+use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::tunnel;
 use crate::upstream::connect;
@@ -13,10 +14,30 @@ use std::sync::Arc;
 use stitch_config::model::Timeouts;
 use stitch_net::Body;
 
+/// What a tunnel leads to.
+pub(crate) enum Target {
+    /// A declared service.
+    Service(Arc<Service>),
+    /// A host that routes name.
+    Route,
+    /// Anything else.
+    Undeclared,
+}
+
+impl Target {
+    pub(super) fn of(decision: Decision<'_>) -> Self {
+        match decision {
+            Decision::Service(service) => Self::Service(service.clone()),
+            Decision::Route(_) => Self::Route,
+            Decision::Forward | Decision::Fallthrough => Self::Undeclared,
+        }
+    }
+}
+
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
     snapshot: &Snapshot,
-    decision: Decision<'_>,
+    target: Target,
     call: &mut Call,
 ) -> Answered {
     let Some(peer) = call.peer.clone() else {
@@ -24,15 +45,15 @@ pub(super) async fn answer(
     };
     call.unmarked = true;
     let client = hyper::upgrade::on(&mut call.request);
-    match decision {
-        Decision::Service(service) => {
+    match target {
+        Target::Service(service) => {
             let role = Role::Service(service.declared.name.clone());
-            tunnel::serve_inside(client, proxy.clone(), role, Some(service.clone()), peer);
+            tunnel::serve_inside(client, proxy.clone(), role, Some(service), peer);
         }
-        Decision::Route(_) => {
+        Target::Route => {
             tunnel::serve_inside(client, proxy.clone(), Role::Gateway, None, peer);
         }
-        Decision::Forward | Decision::Fallthrough => {
+        Target::Undeclared => {
             let authority = call.request.uri().authority().map(ToString::to_string);
             let authority = authority.ok_or_else(|| refused("CONNECT without a target"))?;
             let target = Authority::parse(&authority);

@@ -3,6 +3,7 @@
 mod run;
 
 mod arrival;
+mod step;
 
 mod connect;
 mod real;
@@ -12,6 +13,7 @@ mod answer;
 
 pub(crate) use answer::Answer;
 pub(crate) use arrival::Call;
-pub(crate) use run::{call, run};
+pub(crate) use run::{Begun, begin, begin_for};
 
 use run::Answered;
+use step::Step;

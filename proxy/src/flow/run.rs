@@ -1,9 +1,10 @@
-//! One request, top to bottom. Read [`run`] as the specification: each step is one call.
+//! The straight line of one request. Read [`begin`] as the specification: each step is one call.
 //!
-//! What belongs to the request travels in one [`Call`] on the heap, and rare branches are boxed:
-//! a future is copied whole when it is started, so its size is paid for by every request.
+//! Whatever can be decided without waiting is decided at once: most mocks answer here, and no future
+//! is made for them. What has to wait goes on in [`carry_out`], on the heap, because hyper moves a
+//! handler's future about and its size would be paid for by every request.
 
-use super::{Answer, Call, answer, arrival, connect, real, service};
+use super::{Answer, Call, Step, answer, arrival, connect, real, service};
 use crate::body::Outgoing;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
@@ -12,39 +13,60 @@ use crate::snapshot::{RouteTarget, Snapshot};
 use http::{Method, Response};
 use std::sync::Arc;
 use stitch_config::model::{RouteAction, Timeouts};
+use stitch_net::mock::BoxFuture;
 
 /// What a step comes to. Failures are boxed because they are rare and large.
 pub(super) type Answered = Result<Answer, Box<Failure>>;
 
-/// Answers a request that came to a listener.
-pub(crate) async fn run(
-    proxy: &Arc<Proxy>,
-    snapshot: &Arc<Snapshot>,
-    role: &Role,
-    mut call: Box<Call>,
-) -> Response<Outgoing> {
-    let answered = match guard(proxy, snapshot, &mut call) {
-        Err(failure) => Err(failure),
-        Ok(()) => dispatch(proxy, snapshot, role, &mut call).await,
-    };
-    depart(answered, call)
+/// A request that has begun.
+pub(crate) enum Begun {
+    /// And is answered.
+    Answered(Response<Outgoing>),
+    /// And has to wait for something.
+    Waiting(BoxFuture<Response<Outgoing>>),
 }
 
-/// Answers a request that an event caused. It goes to the service directly, as if from a trusted peer.
-pub(crate) async fn call(
+/// Begins a request that came to a listener.
+pub(crate) fn begin(
     proxy: &Arc<Proxy>,
-    snapshot: &Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
+    role: &Role,
+    mut call: Box<Call>,
+) -> Begun {
+    let step = guard(proxy, &snapshot, &mut call)
+        .and_then(|()| next_step(proxy, &snapshot, role, &mut call));
+    go_on(proxy, snapshot, step, call)
+}
+
+/// Begins a request that an event caused. It goes to the service directly, as if from a trusted peer.
+pub(crate) fn begin_for(
+    proxy: &Arc<Proxy>,
+    snapshot: Arc<Snapshot>,
     name: &str,
     mut call: Box<Call>,
-) -> Response<Outgoing> {
-    let answered = match snapshot.service(name) {
-        Some(service) => {
-            call.record.meant_for(&service.declared.name, &service.state);
-            service::answer(proxy, service, service.declared.timeout, &mut call).await
-        }
+) -> Begun {
+    let step = match snapshot.service(name) {
+        Some(service) => Ok(service::meet(service, service.declared.timeout, &mut call)),
         None => Err(Failure::Gone(name.to_owned()).into()),
     };
-    depart(answered, call)
+    go_on(proxy, snapshot, step, call)
+}
+
+fn go_on(
+    proxy: &Arc<Proxy>,
+    snapshot: Arc<Snapshot>,
+    step: Result<Step, Box<Failure>>,
+    mut call: Box<Call>,
+) -> Begun {
+    let proxy = proxy.clone();
+    match step {
+        Err(failure) => Begun::Answered(depart(Err(failure), call)),
+        Ok(Step::Done(answer)) => Begun::Answered(depart(Ok(answer), call)),
+        Ok(step) => Begun::Waiting(Box::pin(async move {
+            let answered = carry_out(&proxy, &snapshot, step, &mut call).await;
+            depart(answered, call)
+        })),
+    }
 }
 
 /// What is refused before anybody is asked: loops and bodies that say they are too large.
@@ -58,37 +80,37 @@ fn guard(proxy: &Proxy, snapshot: &Snapshot, call: &mut Call) -> Result<(), Box<
     Ok(())
 }
 
-/// Hands the request to whoever gets it.
-async fn dispatch(
-    proxy: &Arc<Proxy>,
-    snapshot: &Arc<Snapshot>,
+/// Decides who gets the request, and asks mocks that answer at once.
+fn next_step(
+    proxy: &Proxy,
+    snapshot: &Snapshot,
     role: &Role,
     call: &mut Call,
-) -> Answered {
+) -> Result<Step, Box<Failure>> {
     let decision = decide(snapshot, role, &call.request).map_err(Failure::Gone)?;
     if *call.request.method() == Method::CONNECT {
-        return Box::pin(connect::answer(proxy, snapshot, decision, call)).await;
+        return Ok(Step::Connect(connect::Target::of(decision)));
     }
     match decision {
-        Decision::Service(service) => {
-            call.record.meant_for(&service.declared.name, &service.state);
-            service::answer(proxy, service, service.declared.timeout, call).await
-        }
-        Decision::Route(routed) => route(proxy, routed, call).await,
+        Decision::Service(service) => Ok(service::meet(service, service.declared.timeout, call)),
+        Decision::Route(routed) => route(proxy, routed, call),
         Decision::Forward => {
             call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
-            Box::pin(real::forward(proxy, snapshot, call)).await
+            Ok(Step::Forward)
         }
         Decision::Fallthrough => {
             call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
-            let request = std::mem::take(&mut call.request);
-            Ok(service::mock_or_explain(&*snapshot.everything.0, request).await)
+            Ok(service::offer(&*snapshot.everything.0, None, call))
         }
     }
 }
 
 /// Follows a route.
-async fn route(proxy: &Arc<Proxy>, routed: &Arc<Routed<RouteTarget>>, call: &mut Call) -> Answered {
+fn route(
+    proxy: &Proxy,
+    routed: &Arc<Routed<RouteTarget>>,
+    call: &mut Call,
+) -> Result<Step, Box<Failure>> {
     let route = &routed.route;
     match (&routed.target, &route.action) {
         (RouteTarget::Services(sum, targets), RouteAction::Services { rewrite, .. }) => {
@@ -101,7 +123,6 @@ async fn route(proxy: &Arc<Proxy>, routed: &Arc<Routed<RouteTarget>>, call: &mut
                 None => true,
             });
             let (_, service) = picked.or(targets.first()).ok_or(Failure::NoEndpoint)?;
-            call.record.meant_for(&service.declared.name, &service.state);
             if let Some(rewrite) = rewrite {
                 arrival::rewrite_path(&mut call.request, &route.matches.path, rewrite)?;
             }
@@ -110,14 +131,36 @@ async fn route(proxy: &Arc<Proxy>, routed: &Arc<Routed<RouteTarget>>, call: &mut
                 connect: route.connect_timeout.unwrap_or(own.connect),
                 request: route.request_timeout.or(own.request),
             };
-            service::answer(proxy, service, timeout, call).await
+            Ok(service::meet(service, timeout, call))
         }
         (RouteTarget::Redirect, RouteAction::Redirect { to, status }) => {
             call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
-            answer::redirect(&call.request, &route.matches.path, to, *status)
+            answer::redirect(&call.request, &route.matches.path, to, *status).map(Step::Done)
         }
         _ => {
             call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
+            Ok(Step::Builtin)
+        }
+    }
+}
+
+/// Does what has to wait.
+async fn carry_out(
+    proxy: &Arc<Proxy>,
+    snapshot: &Arc<Snapshot>,
+    step: Step,
+    call: &mut Call,
+) -> Answered {
+    match step {
+        Step::Done(answer) => Ok(answer),
+        Step::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
+        Step::Mock(later, then) => Box::pin(service::wait_for_mock(proxy, later, then, call)).await,
+        Step::RealThenMock(service, timeout) => {
+            Box::pin(service::real_then_mock(proxy, &service, timeout, call)).await
+        }
+        Step::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
+        Step::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,
+        Step::Builtin => {
             let request = std::mem::take(&mut call.request);
             Ok(Answer::by_stitch((proxy.builtin)(request).await))
         }

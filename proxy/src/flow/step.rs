@@ -1,0 +1,27 @@
+//! What comes next for a request, decided without waiting.
+
+use super::Answer;
+use super::connect::Target;
+use crate::service::Service;
+use std::sync::Arc;
+use stitch_config::model::Timeouts;
+use stitch_net::Outcome;
+use stitch_net::mock::BoxFuture;
+
+/// The next step.
+pub(crate) enum Step {
+    /// Nothing: it is answered.
+    Done(Answer),
+    /// Wait for a mock; on a miss the real service, if one is named.
+    Mock(BoxFuture<Outcome>, Option<(Arc<Service>, Timeouts)>),
+    /// Ask the real service.
+    Real(Arc<Service>, Timeouts),
+    /// Ask the real service, then perhaps its mock.
+    RealThenMock(Arc<Service>, Timeouts),
+    /// Ask a target that nobody declared.
+    Forward,
+    /// Open a tunnel.
+    Connect(Target),
+    /// Ask what is built in.
+    Builtin,
+}
