@@ -1,6 +1,6 @@
 //! The sidecar: who gets a request, over which connection, and what the answer says about it.
 //!
-//! [`flow`] is the straight line of one request, top to bottom; each step is one call into one
+//! `flow` is the straight line of one request, top to bottom; each step is one call into one
 //! module. `rescue` is the only place that turns an error into a response.
 
 mod access_log;

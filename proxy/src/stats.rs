@@ -45,7 +45,7 @@ struct Published {
     duration: Histogram,
 }
 
-/// A reading of [`ServiceStats`].
+/// A reading of a service's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Reading {
     /// Requests answered, whoever answered.

@@ -31,7 +31,8 @@ fn lines(loaded: &Loaded) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{FileArg, FormatArg};
+    use crate::cli::FileArg;
+    use crate::cli::args::FormatArg;
     use crate::testing::Scratch;
 
     fn check(text: &str, format: Format) -> Result<ExitCode, ExitCode> {

@@ -15,8 +15,6 @@ pub(crate) enum Colour {
     Bold,
     /// For what matters less.
     Dim,
-    /// For what went wrong.
-    Red,
     /// For what went well.
     Green,
     /// To tell apart, where a colour has no meaning.
@@ -47,7 +45,6 @@ impl Colour {
         match self {
             Self::Bold => 1,
             Self::Dim => 2,
-            Self::Red => 31,
             Self::Green => 32,
             Self::Yellow => 33,
             Self::Blue => 34,
@@ -107,9 +104,9 @@ mod tests {
 
     #[test]
     fn paint_wraps_text_or_leaves_it() {
-        assert_eq!(Paint::ON.paint(Colour::Red, "x"), "\x1b[31mx\x1b[0m");
-        assert_eq!(Paint::ON.paint(Colour::Red, ""), "");
-        assert_eq!(Paint::OFF.paint(Colour::Red, "x"), "x");
+        assert_eq!(Paint::ON.paint(Colour::Green, "x"), "\x1b[32mx\x1b[0m");
+        assert_eq!(Paint::ON.paint(Colour::Green, ""), "");
+        assert_eq!(Paint::OFF.paint(Colour::Green, "x"), "x");
     }
 
     #[test]

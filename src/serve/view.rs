@@ -2,6 +2,7 @@
 
 use super::proxy::Running;
 use crate::report::kind_of;
+use crate::supervise::Supervisor;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stitch_config::model::{Kind, Mode, Service};
@@ -16,7 +17,7 @@ impl View for Running {
     fn services(&self) -> Vec<ServiceView> {
         let snapshot = self.proxy.snapshot();
         let mocks = self.engine.load().services();
-        let commands = self.supervisor.get().map(|s| s.states()).unwrap_or_default();
+        let commands = self.supervisor.get().map(Supervisor::states).unwrap_or_default();
         let view = |declared: &Arc<Service>| {
             let name = &*declared.name;
             let service = snapshot.service(name);

@@ -14,5 +14,5 @@ mod probe;
 mod restarts;
 mod supervisor;
 
-pub(crate) use board::{CommandState, State};
+pub(crate) use board::State;
 pub(crate) use supervisor::Supervisor;
