@@ -3,11 +3,20 @@
 //! A module holds one part of what users see. Everything here blocks on sockets, pipes and
 //! conditions with a limit; nothing has a fixed port.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
 mod admin;
 mod cli;
+mod clients;
 mod events;
 mod examples;
+mod failures;
+mod forward;
+mod hygiene;
 mod local_services;
 mod mockd_apart;
+mod modes;
 mod reload;
+mod routing;
 mod scale;
+mod streaming;

@@ -1,0 +1,1 @@
+//! Programs that nobody here wrote, as clients through the proxy.

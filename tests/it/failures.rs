@@ -1,0 +1,1 @@
+//! What callers learn when a service fails: which one, where, why; and that nobody else notices.

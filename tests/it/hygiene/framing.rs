@@ -1,0 +1,1 @@
+//! Message framing: nothing that two parties could read differently reaches an upstream.

@@ -1,0 +1,1 @@
+//! Header sections: what is refused, too large, too slow; which host a request is for.

@@ -1,0 +1,6 @@
+//! What HTTP/1 peers may send, and what of it passes.
+
+mod framing;
+mod heads;
+mod hop_by_hop;
+mod upstream;

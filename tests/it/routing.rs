@@ -1,0 +1,1 @@
+//! Who gets a request: hosts, ports, urls, routes, in the documented order.

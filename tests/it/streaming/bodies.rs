@@ -1,0 +1,1 @@
+//! Bodies pass through piece by piece, both ways, in bounded memory, with their trailers.

@@ -1,0 +1,1 @@
+//! Connections: kept on both sides, pipelined, cancelled with their client, replaced when dead.

@@ -1,0 +1,5 @@
+//! Connections and bodies: what is kept, what flows, what is given up.
+
+mod bodies;
+mod connections;
+mod upgrade;
