@@ -81,8 +81,12 @@ pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Exp
         }
         Ok(Decision::Forward) => {
             explanation.rule = "5. an undeclared target".to_owned();
-            explanation.note =
-                Some(format!("forwarded if allowed: {:?}", snapshot.config.proxy.forward.allow));
+            let rules = &snapshot.config.proxy.forward.allow;
+            let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
+            explanation.note = Some(match rules.is_empty() {
+                true => "denied: proxy.forward.allow holds nothing".to_owned(),
+                false => format!("forwarded if one of these allows it: {}", rules.join(", ")),
+            });
         }
         Ok(Decision::Fallthrough) => {
             explanation.rule = "7. every mock by path".to_owned();

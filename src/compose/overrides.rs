@@ -191,17 +191,10 @@ fn parse_rule(text: &str) -> Result<AllowRule, String> {
 }
 
 fn allow_text(rules: &[AllowRule]) -> String {
-    let text = |rule: &AllowRule| match rule {
-        AllowRule::Class(NetClass::Loopback) => "loopback".to_owned(),
-        AllowRule::Class(NetClass::Private) => "private".to_owned(),
-        AllowRule::Class(NetClass::Public) => "public".to_owned(),
-        AllowRule::Net(net) => net.to_string(),
-        AllowRule::Host(host) => host.clone(),
-    };
     if rules.is_empty() {
         return "none".to_owned();
     }
-    rules.iter().map(text).collect::<Vec<_>>().join(",")
+    rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// `NAME=http://host:port/base`.

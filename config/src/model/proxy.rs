@@ -2,6 +2,7 @@
 
 use super::Secret;
 use ipnet::IpNet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -93,6 +94,19 @@ impl NetClass {
             }
             IpAddr::V6(v6) if v6.is_unique_local() || v6.is_unicast_link_local() => Self::Private,
             IpAddr::V6(_) => Self::Public,
+        }
+    }
+}
+
+impl fmt::Display for AllowRule {
+    /// As it is written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(NetClass::Loopback) => f.write_str("loopback"),
+            Self::Class(NetClass::Private) => f.write_str("private"),
+            Self::Class(NetClass::Public) => f.write_str("public"),
+            Self::Net(net) => net.fmt(f),
+            Self::Host(host) => f.write_str(host),
         }
     }
 }
