@@ -2,7 +2,7 @@
 
 use super::listeners::{ServicePorts, accept_options, bind, serve};
 use super::prepare::{Prepared, prepare, prepare_first};
-use super::reload::refused_ports;
+use super::reload::{refused_ports, told};
 use super::signals::{Asked, Signals};
 use crate::bind_error::Purpose;
 use crate::cli::Format;
@@ -86,7 +86,7 @@ async fn run(
         }
         match prepare(&options.file, &Overrides::default(), seed, Some(&prepared.engine)) {
             Err(refused) => {
-                reporter.reload_failed(&refused.report, &refused.sources)?;
+                told(reporter.reload_failed(&refused.report, &refused.sources));
                 prepared.fingerprint = refused.fingerprint;
             }
             Ok(next) => {
@@ -94,20 +94,20 @@ async fn run(
                 if let Err(failure) = opened {
                     // Nothing of this file is in force; the next change is tried again.
                     let message = failure.message().unwrap_or_default();
-                    reporter.reload_failed(&refused_ports(&message), &next.sources)?;
+                    told(reporter.reload_failed(&refused_ports(&message), &next.sources));
                     prepared.fingerprint = next.fingerprint;
                     continue;
                 }
                 daemon.replace(next.engine.clone());
                 events.update(&next.engine).await;
-                reporter.reloaded(&lines(&next.config, &ports))?;
+                told(reporter.reloaded(&lines(&next.config, &ports)));
                 prepared = next;
             }
         }
     };
-    reporter.draining()?;
+    told(reporter.draining());
     drain.drain(config.proxy.drain).await;
-    reporter.stopped()?;
+    told(reporter.stopped());
     Ok(if asked == Asked::Interrupt { ExitCode::Interrupted } else { ExitCode::Ok })
 }
 

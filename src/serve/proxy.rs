@@ -3,7 +3,7 @@
 use super::control::{ControlPlane, spawn_upkeep};
 use super::listeners::{ServicePorts, accept_options, bind, serve};
 use super::prepare::{Prepared, prepare_first};
-use super::reload::{Reloader, follow_changes};
+use super::reload::{Reloader, follow_changes, told};
 use super::remote::RemoteMocks;
 use super::signals::{Asked, Signals};
 use crate::bind_error::Purpose;
@@ -151,7 +151,8 @@ async fn stop(
     config: &Config,
     (asked, mut signals): (Asked, Signals),
 ) -> Result<ExitCode, Failure> {
-    reporter.draining()?;
+    // Nobody may be reading any more; what is in flight is finished all the same.
+    told(reporter.draining());
     tokio::select! {
         left = drain.drain(config.proxy.drain) => if left > 0 {
             tracing::warn!(left, "Connections were cut off at the end of proxy.drain");
@@ -162,7 +163,7 @@ async fn stop(
     if let Some(supervisor) = running.supervisor.get() {
         supervisor.shutdown().await;
     }
-    reporter.stopped()?;
+    told(reporter.stopped());
     Ok(if asked == Asked::Interrupt { ExitCode::Interrupted } else { ExitCode::Ok })
 }
 

@@ -56,7 +56,7 @@ impl Reloader<'_> {
         let overrides = &self.options.overrides;
         match prepare(self.options.path(), overrides, self.seed, Some(&previous)) {
             Err(refused) => {
-                self.told(self.reporter.reload_failed(&refused.report, &refused.sources));
+                told(self.reporter.reload_failed(&refused.report, &refused.sources));
                 refused.fingerprint
             }
             Ok(prepared) => self.put_in_force(prepared).await,
@@ -87,19 +87,19 @@ impl Reloader<'_> {
             supervisor.update(&after);
         }
         eprint!("{}", report.render(&sources));
-        self.told(self.reporter.reloaded(&running.lines()));
+        told(self.reporter.reloaded(&running.lines()));
         fingerprint
     }
 
     fn refuse_ports(&self, message: &str, sources: &Sources) {
-        self.told(self.reporter.reload_failed(&refused_ports(message), sources));
+        told(self.reporter.reload_failed(&refused_ports(message), sources));
     }
+}
 
-    /// A closed standard output is no reason to stop serving.
-    fn told(&self, result: std::io::Result<()>) {
-        if let Err(error) = result {
-            tracing::debug!(%error, "Nobody reads standard output");
-        }
+/// A closed standard output is no reason to stop serving.
+pub(super) fn told(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "Nobody reads standard output");
     }
 }
 
