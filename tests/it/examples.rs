@@ -136,7 +136,7 @@ impl Page {
             _ => command.to_owned(),
         };
         // In place of the shell, so that a signal reaches the program itself.
-        let exec = if command.starts_with("stitch ") { "exec " } else { "" };
+        let exec = if command.starts_with("stitch up") { "exec " } else { "" };
         let mut run = Run::tool("sh")
             .args(["-c", &format!("{exec}{}", around.there(&command))])
             .cwd(&self.folder)

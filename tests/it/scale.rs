@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use stitch_kit::http::{self, Connection};
-use stitch_kit::{Exit, Run, Signal, Stitch, Upstream, wait_until};
+use stitch_kit::{Exit, Run, Scratch, Signal, Stitch, Upstream, wait_until};
 
 const SERVICES: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -181,4 +181,35 @@ fn a_port_is_free_again_at_once() {
     let second = Stitch::builder().yaml(yaml).args(["--listen", &address.to_string()]).start();
     assert_eq!(second.proxy(), address);
     assert_eq!(http::get(address, "/a", &[]).status, 200);
+}
+
+#[test]
+fn a_reader_that_went_away_does_not_cut_requests_off() {
+    let scratch = Scratch::new();
+    let yaml = "services: { slow: { endpoints: [{ path: /, response: done, delay: 500ms }] } }";
+    scratch.write("stitch.yaml", yaml);
+    // `head` ends after the ready line, and standard output is closed from then on.
+    let script = "{ sh -c 'echo pid $$ >&2; exec \"$0\" up --format json --listen 127.0.0.1:0 \
+                  --admin 127.0.0.1:0' \"$0\"; echo ended $? >&2; } | head -n 1";
+    let shell = Run::tool("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_stitch")])
+        .cwd(scratch.path())
+        .spawn();
+    let ready = shell.wait_for_stdout(|line| line["event"] == "ready");
+    let pid = shell.wait_for_stderr(|line| line.starts_with("pid "));
+    let address = ready["proxy"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut connection = Connection::open(address.parse().unwrap());
+    connection.send("GET / HTTP/1.1\r\nhost: slow\r\n\r\n");
+    let admin = ready["admin"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let arrived = || {
+        let slow = http::get(admin.parse().unwrap(), "/api/services/slow", &[]).json();
+        slow["data"]["counters"]["in_flight"] == 1
+    };
+    assert!(wait_until(PATIENCE, arrived));
+    let pid = pid.strip_prefix("pid ").unwrap();
+    let kill = format!("kill -TERM {pid}");
+    let _ = Run::tool("sh").args(["-c", &kill]).output().success();
+    assert_eq!(connection.read_response().text(), "done");
+    assert_eq!(shell.wait_for_stderr(|line| line.starts_with("ended ")), "ended 0");
+    assert_eq!(shell.wait_exit(), Exit::Code(0));
 }
