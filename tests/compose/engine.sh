@@ -89,8 +89,9 @@ stop_engine() {
 clean_engine() {
     # With an engine of our own they go with it.
     if [ -z "$engine_pid" ] && [ -f "$work/tags" ]; then
-        xargs docker image rm <"$work/tags" >/dev/null 2>&1
-    fi
+        docker image prune --force --filter label=servicestitch.test=compose
+        xargs docker image rm <"$work/tags"
+    fi >/dev/null 2>&1
     stop_engine
 }
 
