@@ -2,6 +2,8 @@
 
 mod body;
 mod drive;
+#[cfg(test)]
+mod drive_tests;
 mod handle;
 mod host;
 mod io;
