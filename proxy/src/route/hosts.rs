@@ -46,18 +46,29 @@ impl<T> HostTable<T> {
 
     /// The value for a host.
     pub fn get(&self, authority: Authority<'_>) -> Option<&T> {
+        self.find_map(authority, Some)
+    }
+
+    /// What `pick` makes of the most specific value for a host from which it makes anything.
+    pub fn find_map<'t, R>(
+        &'t self,
+        authority: Authority<'_>,
+        mut pick: impl FnMut(&'t T) -> Option<R>,
+    ) -> Option<R> {
         if self.exact.is_empty() && self.suffix.is_empty() || authority.host.len() > MAX_HOST {
             return None;
         }
         let mut buffer = [0_u8; MAX_HOST];
         let host = lower(authority.host, &mut buffer);
-        if let Some(found) = find(self.exact.get(host), authority.port) {
-            return Some(found);
+        let found = values(self.exact.get(host), authority.port).find_map(&mut pick);
+        if found.is_some() {
+            return found;
         }
         let mut rest = host;
         while let Some((_, suffix)) = rest.split_once('.') {
-            if let Some(found) = find(self.suffix.get(suffix), authority.port) {
-                return Some(found);
+            let found = values(self.suffix.get(suffix), authority.port).find_map(&mut pick);
+            if found.is_some() {
+                return found;
             }
             rest = suffix;
         }
@@ -65,10 +76,15 @@ impl<T> HostTable<T> {
     }
 }
 
-fn find<T>(entries: Option<&Vec<(Option<u16>, T)>>, port: Option<u16>) -> Option<&T> {
+/// Those that a port leads to, entries with a port first.
+fn values<T>(
+    entries: Option<&Vec<(Option<u16>, T)>>,
+    port: Option<u16>,
+) -> impl Iterator<Item = &T> {
     // Without a port the scheme's default is meant, which for us is 80.
     let asked = port.unwrap_or(80);
-    entries?.iter().find(|(port, _)| port.is_none_or(|port| port == asked)).map(|(_, value)| value)
+    let entries = entries.into_iter().flatten();
+    entries.filter(move |(port, _)| port.is_none_or(|port| port == asked)).map(|(_, value)| value)
 }
 
 /// The host in lower case; borrowed when it is so already.

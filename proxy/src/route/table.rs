@@ -73,8 +73,10 @@ impl<T> RouteTable<T> {
         request: &Request<B>,
     ) -> Option<&Arc<Routed<T>>> {
         self.levels.iter().find_map(|level| {
-            let index = level.hosts.get(authority)?;
-            index.find(request.uri().path(), |routed| holds(&routed.route.matches, request))
+            // A host with routes of its own still meets those of a wider pattern.
+            level.hosts.find_map(authority, |index| {
+                index.find(request.uri().path(), |routed| holds(&routed.route.matches, request))
+            })
         })
     }
 
