@@ -4,11 +4,11 @@
 //! for us.
 
 use http::HeaderMap;
-use http::header::Entry;
 use http::header::{
-    CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use http::header::{Entry, OccupiedEntry};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -112,9 +112,25 @@ pub fn clean_response(headers: &mut HeaderMap) {
         let tokens = connection_tokens(headers);
         doomed.extend(tokens.into_iter().filter(|name| !is_protected(name)));
     }
+    if doomed.contains(&TRANSFER_ENCODING) {
+        // It was overridden, so it is not the length of what follows (RFC 9112 §6.3).
+        doomed.push(CONTENT_LENGTH);
+    }
     for name in &doomed {
         headers.remove(name);
     }
+}
+
+/// Whether a message's body is in a coding that is not taken off on the way, so that without its
+/// `Transfer-Encoding` it would pass for the content itself.
+pub fn is_transfer_coded(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    values.any(|value| !matches_any(value, &["chunked", "identity"]))
+}
+
+fn matches_any(value: &HeaderValue, codings: &[&str]) -> bool {
+    let value = value.to_str().unwrap_or("?");
+    value.split(',').map(str::trim).all(|part| codings.iter().any(|c| part.eq_ignore_ascii_case(c)))
 }
 
 /// Whether `Connection` says no more than how long the connection lives, as it mostly does.
@@ -223,11 +239,7 @@ fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: Option<&HeaderValu
             entry.insert(address);
         }
         Entry::Occupied(mut entry) => {
-            let before = entry.get().to_str().unwrap_or_default();
-            let joined = format!("{before}, {}", address.to_str().unwrap_or_default());
-            if let Ok(value) = HeaderValue::try_from(joined) {
-                entry.insert(value);
-            }
+            continue_list(&mut entry, address.to_str().unwrap_or_default());
         }
     }
     headers.entry(X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static("http"));
@@ -235,14 +247,24 @@ fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: Option<&HeaderValu
         headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
     if let Entry::Occupied(mut entry) = headers.entry(FORWARDED) {
-        let before = entry.get().to_str().unwrap_or_default();
         let node = match peer {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("\"[{v6}]\""),
         };
-        if let Ok(value) = HeaderValue::try_from(format!("{before}, for={node};proto=http")) {
-            entry.insert(value);
-        }
+        continue_list(&mut entry, &format!("for={node};proto=http"));
+    }
+}
+
+/// Joins every line of a header into one, with a further member at its end.
+fn continue_list(entry: &mut OccupiedEntry<'_, HeaderValue>, member: &str) {
+    let mut list = Vec::new();
+    for value in entry.iter() {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(member.as_bytes());
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(list)) {
+        entry.insert(value);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::body::Departing;
 use super::handle::{Ending, Handle, Order, Phase};
-use super::host;
+use super::{coding, host};
 use crate::body::Body;
 use crate::peer::Peer;
 use crate::problem::Problem;
@@ -153,7 +153,7 @@ fn answer<S: Serve>(
 ) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
     let handle = peer.connection.clone();
     handle.enter(Phase::Busy);
-    let answering = match host::refuse(&request) {
+    let answering = match host::refuse(&request).or_else(|| coding::refuse(&request)) {
         Some(why) => {
             let problem = Problem::new(Reason::BadRequest, why);
             let mut response = problem.respond(request.headers());

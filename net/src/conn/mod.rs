@@ -1,6 +1,7 @@
 //! One connection: the IO wrapper with its handle, and the loop that drives it.
 
 mod body;
+mod coding;
 mod drive;
 #[cfg(test)]
 mod drive_tests;

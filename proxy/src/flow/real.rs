@@ -89,6 +89,12 @@ async fn exchange(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return switch_protocols(endpoint, response, call);
     }
+    if hygiene::is_transfer_coded(response.headers()) {
+        return Err(Box::new(Failure::Protocol {
+            endpoint: endpoint.to_string(),
+            what: "its body is in a transfer coding that nobody asked for".to_owned(),
+        }));
+    }
     hygiene::clean_response(response.headers_mut());
     Ok(response.map(Body::from))
 }

@@ -1,1 +1,166 @@
 //! Header sections: what is refused, too large, too slow; which host a request is for.
+
+use super::recorder::Recorder;
+use std::time::{Duration, Instant};
+use stitch_kit::http::{self, Connection};
+use stitch_kit::{Stitch, Upstream, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn malformed_header_sections_are_refused() {
+    let recorder = Recorder::new();
+    for lines in [
+        // Obsolete folding, by space and by tab.
+        "host: users\r\nx-a: 1\r\n folded\r\n",
+        "host: users\r\nx-a: 1\r\n\tfolded\r\n",
+        // Space before the colon, no colon, no name.
+        "host: users\r\nx-a : 1\r\n",
+        "host : users\r\n",
+        "host: users\r\nno colon\r\n",
+        "host: users\r\n: 1\r\n",
+        // Bare CR and NUL, in values and in names.
+        "host: users\r\nx-a: 1\r2\r\n",
+        "host: users\r\nx-a: 1\0\r\n",
+        "host: users\r\nx\0a: 1\r\n",
+        // No host, two of them, and what is no host.
+        "x-a: 1\r\n",
+        "host: users\r\nhost: users\r\n",
+        "host: users\r\nHost: orders\r\n",
+        "host: users/a\r\n",
+        "host: users, orders\r\n",
+        "host: us@ers\r\n",
+    ] {
+        recorder.refuses(400, format!("GET /a HTTP/1.1\r\n{lines}\r\n"));
+    }
+}
+
+#[test]
+fn what_is_no_http_is_answered_400_and_closed() {
+    let recorder = Recorder::new();
+    for garbage in [
+        "garbage\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET /a\r\n\r\n",
+        "GET /a HTTP/9.9\r\nhost: users\r\n\r\n",
+        "G\0T /a HTTP/1.1\r\nhost: users\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nhost: users\r\n\r\n",
+        // A TLS client hello's beginning.
+        "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    ] {
+        recorder.refuses(400, garbage);
+    }
+    // The listener lives on.
+    let (_, answer) = recorder.send("GET /a HTTP/1.1\r\nhost: users\r\n\r\n");
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn bare_line_feeds_are_understood_and_not_passed_on() {
+    let recorder = Recorder::new();
+    let (_, answer) = recorder.send("GET /a HTTP/1.1\nhost: users\nx-a: 1\n\n");
+    assert_eq!(answer.status, 200);
+    let seen = recorder.seen();
+    assert!(seen.contains("\r\nx-a: 1\r\n") && seen.ends_with("\r\n\r\n"), "{seen:?}");
+    assert_eq!(seen.matches('\n').count(), seen.matches("\r\n").count(), "{seen:?}");
+}
+
+#[test]
+fn a_header_section_over_the_limit_is_431() {
+    let recorder = Recorder::with("proxy: { limits: { header_bytes: 16KiB } }");
+    let long = |size: usize| {
+        format!("GET /a HTTP/1.1\r\nhost: users\r\nx-a: {}\r\n\r\n", "a".repeat(size))
+    };
+    recorder.refuses(431, long(17 << 10));
+    // Many small ones are as many bytes.
+    let many = "x-a: 1234567890\r\n".repeat(2000);
+    recorder.refuses(431, format!("GET /a HTTP/1.1\r\nhost: users\r\n{many}\r\n"));
+    let (_, answer) = recorder.send(long(12 << 10));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_header_section_that_never_ends_is_408_while_idle_connections_live() {
+    let recorder = Recorder::with("proxy: { limits: { header_timeout: 300ms } }");
+    let mut idle = Connection::open(recorder.stitch.proxy());
+    let whole = "GET /a HTTP/1.1\r\nhost: users\r\n\r\n";
+    idle.send(whole);
+    assert_eq!(idle.read_response().status, 200);
+    let start = Instant::now();
+    let (mut slow, answer) = recorder.send("GET /a HTTP/1.1\r\nhost: users\r\nx-a");
+    assert_eq!(answer.status, 408);
+    assert_eq!(answer.header("x-stitch-reason"), Some("header_timeout"));
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(start.elapsed() >= Duration::from_millis(250), "{:?}", start.elapsed());
+    assert!(slow.closes_within(PATIENCE));
+    // It has been idle for longer than that by now.
+    idle.send(whole);
+    assert_eq!(idle.read_response().status, 200);
+    // A byte now and then does not help, and a second request is held to it as the first was.
+    let start = Instant::now();
+    idle.send("GET /a HT");
+    let limit = wait_until(Duration::from_secs(5), || {
+        idle.try_send("").is_err() || start.elapsed() > Duration::from_secs(1)
+    });
+    assert!(limit);
+    assert_eq!(idle.read_response().status, 408);
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let recorder = Recorder::with("proxy: { limits: { idle: 300ms } }");
+    let (mut connection, answer) = recorder.send("GET /a HTTP/1.1\r\nhost: users\r\n\r\n");
+    assert_eq!(answer.status, 200);
+    assert!(connection.closes_within(PATIENCE));
+    let mut silent = Connection::open(recorder.stitch.proxy());
+    assert!(silent.closes_within(PATIENCE));
+}
+
+fn two(more: &str) -> (Upstream, Stitch) {
+    let upstream = Upstream::echo();
+    let stitch = Stitch::up(&format!(
+        "services: {{ users: {{ url: '{}'{more} }}, orders: {{ endpoints: [{{ path: /** }}] }} }}",
+        upstream.url()
+    ));
+    (upstream, stitch)
+}
+
+#[test]
+fn an_absolute_target_wins_over_host() {
+    let (upstream, stitch) = two("");
+    let answer = http::get(stitch.proxy(), "http://users/a", &[("host", "orders")]);
+    assert_eq!(answer.header("x-stitch-source"), Some("real"));
+    let seen = &upstream.requests()[0];
+    assert_eq!(seen.target, "/a");
+    assert_eq!(seen.headers.all("host"), [upstream.addr().to_string().as_str()]);
+    assert_eq!(seen.header("x-forwarded-host"), Some("users"));
+}
+
+#[test]
+fn upstream_is_told_its_own_host_and_the_clients_beside_it() {
+    let (upstream, stitch) = two("");
+    let answer = http::get(stitch.proxy(), "/a", &[("host", "users.localhost:81")]);
+    assert_eq!(answer.status, 200);
+    let seen = &upstream.requests()[0];
+    assert_eq!(seen.header("host"), Some(upstream.addr().to_string().as_str()));
+    assert_eq!(seen.header("x-forwarded-host"), Some("users.localhost:81"));
+}
+
+#[test]
+fn preserve_host_keeps_the_clients() {
+    let (upstream, stitch) = two(", preserve_host: true");
+    assert_eq!(http::get(stitch.proxy(), "/a", &[("host", "users.localhost")]).status, 200);
+    assert_eq!(http::get(stitch.proxy(), "http://users/a", &[("host", "x")]).status, 200);
+    let seen = upstream.requests();
+    assert_eq!(seen[0].headers.all("host"), ["users.localhost"]);
+    assert_eq!(seen[1].headers.all("host"), ["users"]);
+}
+
+#[test]
+fn http_1_0_needs_no_host_and_is_closed_after_its_answer() {
+    let recorder = Recorder::with("routes: [{ match: /a, to: users }]");
+    let (mut connection, answer) = recorder.send("GET /a HTTP/1.0\r\n\r\n");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    assert!(connection.closes_within(PATIENCE));
+    assert!(recorder.seen().starts_with("get /a http/1.1\r\n"), "{}", recorder.seen());
+}

@@ -3,4 +3,5 @@
 mod framing;
 mod heads;
 mod hop_by_hop;
+mod recorder;
 mod upstream;
