@@ -67,6 +67,11 @@ impl Record {
         }
     }
 
+    /// Whether somebody was named, be it nobody.
+    pub fn is_meant_for_someone(&self) -> bool {
+        self.target.is_some()
+    }
+
     /// The service that was meant, unless it was nobody.
     pub fn service(&self) -> Option<&str> {
         self.target.as_ref().map(|target| &*target.name).filter(|name| *name != "-")

@@ -14,6 +14,7 @@ use http::{Method, Response};
 use std::sync::Arc;
 use stitch_config::model::{RouteAction, Timeouts};
 use stitch_net::mock::BoxFuture;
+use stitch_net::reason::SERVICE;
 
 /// What a step comes to. Failures are boxed because they are rare and large.
 pub(super) type Answered = Result<Answer, Box<Failure>>;
@@ -61,9 +62,15 @@ fn go_on(
     let proxy = proxy.clone();
     match step {
         Err(failure) => Begun::Answered(depart(Err(failure), call)),
-        Ok(Step::Done(answer)) => Begun::Answered(depart(Ok(answer), call)),
+        Ok(Step::Done(answer)) => {
+            attribute(&proxy, &snapshot, &answer, &mut call);
+            Begun::Answered(depart(Ok(answer), call))
+        }
         Ok(step) => Begun::Waiting(Box::pin(async move {
             let answered = carry_out(&proxy, &snapshot, step, &mut call).await;
+            if let Ok(answer) = &answered {
+                attribute(&proxy, &snapshot, answer, &mut call);
+            }
             depart(answered, call)
         })),
     }
@@ -98,10 +105,7 @@ fn next_step(
             call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
             Ok(Step::Forward)
         }
-        Decision::Fallthrough => {
-            call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
-            Ok(service::offer(&*snapshot.everything.0, None, call))
-        }
+        Decision::Fallthrough => Ok(service::offer(&*snapshot.everything.0, None, call)),
     }
 }
 
@@ -141,6 +145,18 @@ fn route(
             call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
             Ok(Step::Builtin)
         }
+    }
+}
+
+/// Counts an answer that was found by path alone for the service whose mock gave it.
+fn attribute(proxy: &Proxy, snapshot: &Snapshot, answer: &Answer, call: &mut Call) {
+    if call.record.is_meant_for_someone() {
+        return;
+    }
+    let name = answer.response.headers().get(SERVICE).and_then(|name| name.to_str().ok());
+    match name.and_then(|name| snapshot.service(name)) {
+        Some(service) => call.record.meant_for(&service.declared.name, &service.state),
+        None => call.record.meant_for(&proxy.nobody_name, &proxy.nobody),
     }
 }
 
