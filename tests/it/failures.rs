@@ -1,1 +1,231 @@
 //! What callers learn when a service fails: which one, where, why; and that nobody else notices.
+
+use serde_json::Value;
+use std::io::Read;
+use std::time::{Duration, Instant};
+use stitch_kit::http::{self, Connection, Response};
+use stitch_kit::{Running, Stitch, Upstream, free_port, python, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A service `broken` that may lead anywhere, and two that work.
+struct Shop {
+    stitch: Stitch,
+    _upstream: Upstream,
+}
+
+impl Shop {
+    fn with(broken: &str) -> Self {
+        let upstream = Upstream::echo();
+        let stitch = Stitch::up(&format!(
+            "services:\n  broken: {broken}\n  users: {{ url: '{}' }}\n  \
+             shop: {{ endpoints: [{{ path: /a, response: shop }}] }}\n",
+            upstream.url()
+        ));
+        Self { stitch, _upstream: upstream }
+    }
+
+    fn ask(&self, headers: &[(&str, &str)]) -> Response {
+        let headers = [&[("host", "broken")], headers].concat();
+        http::get(self.stitch.proxy(), "/a?status=200", &headers)
+    }
+
+    /// The problem that the broken service's callers get, while others are answered as ever.
+    fn problem(&self, status: u16, reason: &str) -> Value {
+        let answer = self.ask(&[]);
+        assert_eq!((answer.status, answer.header("x-stitch-reason")), (status, Some(reason)));
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        let problem = answer.json();
+        assert_eq!((&problem["status"], &problem["reason"]), (&status.into(), &reason.into()));
+        assert_eq!(problem["service"], "broken", "{problem}");
+        assert_eq!(problem["type"], format!("urn:stitch:{reason}"));
+        for (host, source) in [("users", "real"), ("shop", "mock")] {
+            let answer = http::get(self.stitch.proxy(), "/a", &[("host", host)]);
+            assert_eq!(answer.header("x-stitch-source"), Some(source), "{host}");
+        }
+        assert!(self.stitch.exited().is_none());
+        problem
+    }
+}
+
+fn text(problem: &Value, key: &str) -> String {
+    problem[key].as_str().unwrap_or_else(|| panic!("no {key} in {problem}")).to_owned()
+}
+
+#[test]
+fn a_service_that_is_down_is_named_with_its_address_and_the_errno_at_once() {
+    let port = free_port();
+    let shop = Shop::with(&format!("{{ url: 'http://127.0.0.1:{port}' }}"));
+    let start = Instant::now();
+    let problem = shop.problem(502, "connect_refused");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let address = format!("127.0.0.1:{port}");
+    assert_eq!(
+        (text(&problem, "endpoint"), text(&problem, "address")),
+        (address.clone(), address.clone())
+    );
+    // ECONNREFUSED of Linux.
+    assert_eq!(problem["errno"], 111);
+    let detail = text(&problem, "detail");
+    assert!(detail.contains("broken") && detail.contains(&address), "{detail}");
+    assert!(text(&problem, "hint").contains("is broken running?"), "{problem}");
+}
+
+#[test]
+fn an_error_is_text_for_those_who_ask_for_text() {
+    let port = free_port();
+    let shop = Shop::with(&format!("{{ url: 'http://localhost:{port}' }}"));
+    let answer = shop.ask(&[("accept", "text/plain")]);
+    assert_eq!(answer.status, 502);
+    assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+    let text = answer.text();
+    for part in ["502", "broken", &format!("localhost:{port}"), "errno: 111", "hint:"] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    // Programs that take anything get what programs read.
+    for accept in ["*/*", "application/json", "application/json, text/plain;q=0.5"] {
+        let answer = shop.ask(&[("accept", accept)]);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{accept}");
+    }
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_said() {
+    let shop = Shop::with("{ url: 'http://no-such-host.invalid:81' }");
+    let problem = shop.problem(502, "connect_dns");
+    assert_eq!(text(&problem, "endpoint"), "no-such-host.invalid:81");
+    assert!(text(&problem, "detail").contains("no-such-host.invalid"), "{problem}");
+}
+
+/// A listener that takes no more connections, so that connecting to it hangs, and its port.
+fn full_listener() -> (Running, u64) {
+    let script = r#"
+import json, socket, time
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(0)
+waiting = []
+for _ in range(8):
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(listener.getsockname())
+    waiting.append(client)
+print(json.dumps({"port": listener.getsockname()[1]}))
+time.sleep(60)
+"#;
+    let running = python(script).spawn();
+    let said = running.wait_for_stdout(|line| line["port"].is_u64());
+    (running, said["port"].as_u64().unwrap())
+}
+
+#[test]
+fn connecting_too_slowly_is_a_504_that_names_the_timer() {
+    let (_listener, port) = full_listener();
+    let url = format!("http://127.0.0.1:{port}");
+    let shop = Shop::with(&format!("{{ url: '{url}', timeout: {{ connect: 300ms }} }}"));
+    let start = Instant::now();
+    let problem = shop.problem(504, "timeout_connect");
+    assert!((Duration::from_millis(250)..PATIENCE).contains(&start.elapsed()));
+    assert_eq!(text(&problem, "address"), format!("127.0.0.1:{port}"));
+    assert!(text(&problem, "detail").contains("300ms"), "{problem}");
+}
+
+#[test]
+fn answering_too_slowly_is_a_504_and_the_request_is_given_up() {
+    let upstream = Upstream::scripted(|mut stream, _| {
+        // Reads, and never answers.
+        while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+    });
+    let shop =
+        Shop::with(&format!("{{ url: '{}', timeout: {{ request: 300ms }} }}", upstream.url()));
+    let start = Instant::now();
+    let problem = shop.problem(504, "timeout_request");
+    assert!((Duration::from_millis(250)..PATIENCE).contains(&start.elapsed()));
+    assert!(text(&problem, "detail").contains("timeout.request"), "{problem}");
+    assert!(wait_until(PATIENCE, || upstream.open_connections() == 0));
+}
+
+#[test]
+fn a_timeout_of_a_request_does_not_end_an_answer_that_has_begun() {
+    let upstream = Upstream::scripted(|mut stream, _| {
+        use std::io::Write;
+        let _ = stream.read(&mut [0; 4096]);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").unwrap();
+        // Waits for longer than the timeout, by a read that nothing answers.
+        stream.set_read_timeout(Some(Duration::from_millis(600))).unwrap();
+        let _ = stream.read(&mut [0]);
+        stream.write_all(b"late").unwrap();
+    });
+    let shop = Shop::with(&format!("{{ url: '{}', timeout: 200ms }}", upstream.url()));
+    let answer = shop.ask(&[]);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "late"));
+}
+
+#[test]
+fn a_routes_timeout_overrides_the_services() {
+    let upstream = Upstream::echo();
+    let stitch = Stitch::up(&format!(
+        "services: {{ users: {{ url: '{}', timeout: 10s }} }}\n\
+         routes: [{{ match: /quick, to: users, timeout: 200ms }}, {{ match: /slow, to: users }}]",
+        upstream.url()
+    ));
+    let quick = http::get(stitch.proxy(), "/quick?delay=2000", &[]);
+    assert_eq!((quick.status, quick.header("x-stitch-reason")), (504, Some("timeout_request")));
+    assert_eq!(http::get(stitch.proxy(), "/slow?delay=400", &[]).status, 200);
+}
+
+#[test]
+fn a_body_over_the_limit_is_413_whether_or_not_it_says_so() {
+    let upstream = Upstream::echo();
+    let stitch = Stitch::up(&format!(
+        "proxy: {{ limits: {{ body: 1KiB }} }}\nservices: {{ users: {{ url: '{}' }} }}",
+        upstream.url()
+    ));
+    let big = vec![b'x'; 2048];
+    let answer = http::send(stitch.proxy(), "POST", "/", &[("host", "users")], &big);
+    assert_eq!((answer.status, answer.header("x-stitch-reason")), (413, Some("too_large")));
+    assert_eq!(upstream.connections(), 0);
+    let chunked = [b"800\r\n", big.as_slice(), b"\r\n0\r\n\r\n"].concat();
+    let headers = [("host", "users"), ("transfer-encoding", "chunked")];
+    let answer = http::send(stitch.proxy(), "POST", "/", &headers, &chunked);
+    assert_eq!((answer.status, answer.header("x-stitch-reason")), (413, Some("too_large")));
+    let answer = http::send(stitch.proxy(), "POST", "/", &[("host", "users")], &big[..1024]);
+    assert_eq!(answer.json()["body_length"], 1024);
+}
+
+#[test]
+fn one_of_several_urls_being_down_is_said_and_counts_for_its_share_only() {
+    let upstream = Upstream::echo();
+    let urls = format!("{{ urls: ['{}', 'http://127.0.0.1:{}'] }}", upstream.url(), free_port());
+    let shop = Shop::with(&urls);
+    let statuses: Vec<_> = (0..40).map(|_| shop.ask(&[]).status).collect();
+    assert!(statuses.contains(&200), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 502)), "{statuses:?}");
+}
+
+#[test]
+fn failures_on_a_kept_connection_leave_it_usable() {
+    let shop = Shop::with(&format!("{{ url: 'http://127.0.0.1:{}' }}", free_port()));
+    let mut connection = Connection::open(shop.stitch.proxy());
+    for _ in 0..3 {
+        let answer =
+            connection.request("POST", "/a", &[("host", "broken")], b"a body nobody reads");
+        assert_eq!(answer.status, 502);
+        let answer = connection.request("GET", "/a", &[("host", "shop")], b"");
+        assert_eq!(answer.text(), "shop");
+    }
+}
+
+#[test]
+fn what_failed_is_logged_and_counted() {
+    let port = free_port();
+    let shop = Shop::with(&format!("{{ url: 'http://127.0.0.1:{port}' }}"));
+    assert_eq!(shop.ask(&[]).status, 502);
+    let line = shop.stitch.wait_for_stderr(|line| line.contains("connect_refused"));
+    for part in ["GET", "broken", "502", &format!("127.0.0.1:{port}")] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    let metrics = http::get(shop.stitch.admin(), "/metrics", &[]).text();
+    let series = "stitch_requests_total{service=\"broken\",source=\"stitch\",status=\"5xx\"} 1";
+    assert!(metrics.contains(series), "{metrics}");
+}
