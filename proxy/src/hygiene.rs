@@ -331,7 +331,11 @@ pub fn new_request_id() -> HeaderValue {
 /// The host that a request asked for: the authority of an absolute URI wins over `Host`.
 pub fn requested_host(headers: &HeaderMap, uri: &http::Uri) -> Option<HeaderValue> {
     match uri.authority() {
-        Some(authority) => HeaderValue::try_from(authority.as_str()).ok(),
+        Some(authority) => {
+            // User and password in front of the host are nobody else's business.
+            let text = authority.as_str();
+            HeaderValue::try_from(text.rsplit_once('@').map_or(text, |(_, host)| host)).ok()
+        }
         None => headers.get(HOST).cloned(),
     }
 }

@@ -215,6 +215,21 @@ fn http_inside_a_tunnel_to_a_host_of_routes_takes_its_route() {
 }
 
 #[test]
+fn tls_inside_a_tunnel_to_a_real_service_is_not_looked_into() {
+    let upstream = tcp_echo();
+    let stitch = Stitch::up(&format!("services: {{ users: {{ url: '{}' }} }}", upstream.url()));
+    let mut inside = tunnel(stitch.proxy(), "users:443");
+    let hello = b"\x16\x03\x01\x00\x05hello";
+    inside.send(hello);
+    assert_eq!(inside.read_bytes(hello.len()), hello);
+    // A mock has no certificate to show.
+    let stitch = Stitch::up(MOCK);
+    let mut inside = tunnel(stitch.proxy(), "payments:443");
+    inside.send(hello);
+    assert!(inside.closes_within(PATIENCE));
+}
+
+#[test]
 fn connect_reaches_listed_ports_only_beyond_this_machine() {
     let stitch = Stitch::up(&format!("proxy: {{ forward: {{ connect_ports: 444 }} }}\n{MOCK}"));
     // An own address that is not loopback, if this machine has one to connect to.

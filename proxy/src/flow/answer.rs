@@ -43,6 +43,11 @@ pub(super) fn redirect(
     let path = request.uri().path();
     let captures = pattern.captures(path).unwrap_or_default();
     let mut location = to.render(pattern, path, &captures);
+    if location.starts_with('/') {
+        // What begins with two slashes (browsers take `\\` for one) is another host, which the
+        // caller's path must not be able to name.
+        location = format!("/{}", location.trim_start_matches(['/', '\\']));
+    }
     if let Some(query) = request.uri().query() {
         location.push(if location.contains('?') { '&' } else { '?' });
         location.push_str(query);

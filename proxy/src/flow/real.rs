@@ -102,7 +102,8 @@ async fn exchange(
 /// What the endpoint is asked for: origin form, below the url's own path.
 fn target(endpoint: &Endpoint, call: &Call) -> Result<Uri, Box<Failure>> {
     let uri = call.request.uri();
-    if !endpoint.base_path.is_empty() {
+    // `OPTIONS *` is about the server, not about a path (RFC 9112 §3.2.4).
+    if !endpoint.base_path.is_empty() && uri.path() != "*" {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         return Ok(arrival::origin_form(format!("{}{path}", endpoint.base_path))?);
     }

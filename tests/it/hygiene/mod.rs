@@ -4,4 +4,5 @@ mod framing;
 mod heads;
 mod hop_by_hop;
 mod recorder;
+mod targets;
 mod upstream;
