@@ -4,7 +4,6 @@ use super::{ConnIo, Ending, Timers, Watch, drive};
 use crate::{Body, Peer, Serve};
 use bytes::Bytes;
 use http::{Request, Response};
-use std::future::Future;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +16,12 @@ struct Echo(Option<Ending>);
 impl Serve for Echo {
     type Body = Body;
 
-    fn serve(
-        self: Arc<Self>,
-        request: Request<Body>,
-        peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Body>> + Send + 'static {
-        async move {
-            if let (Some(ending), "/end") = (&self.0, request.uri().path()) {
-                peer.connection.end(ending.clone());
-                std::future::pending::<()>().await;
-            }
-            Response::new(Body::from(request.uri().path().to_owned()))
+    async fn serve(self: Arc<Self>, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
+        if let (Some(ending), "/end") = (&self.0, request.uri().path()) {
+            peer.connection.end(ending.clone());
+            std::future::pending::<()>().await;
         }
+        Response::new(Body::from(request.uri().path().to_owned()))
     }
 }
 
