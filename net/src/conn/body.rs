@@ -1,6 +1,6 @@
 //! The answer's body on its way out: tells the connection's timers when the answer is over.
 
-use super::handle::{Handle, Phase};
+use super::handle::{Ending, Handle, Phase};
 use crate::body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,6 +11,9 @@ use std::task::{Context, Poll};
 pub(super) struct Departing<B> {
     pub(super) body: B,
     pub(super) handle: Handle,
+    /// To an HTTP/1.0 client a body ends with its connection, so that only a reset says that it is
+    /// not whole.
+    pub(super) ends_by_close: bool,
 }
 
 impl<B> Drop for Departing<B> {
@@ -30,7 +33,11 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if self.ends_by_close && matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.handle.end(Ending::Reset);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::serve::Serve;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -153,6 +153,7 @@ fn answer<S: Serve>(
 ) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
     let handle = peer.connection.clone();
     handle.enter(Phase::Busy);
+    let ends_by_close = request.version() < Version::HTTP_11;
     let answering = match host::refuse(&request).or_else(|| coding::refuse(&request)) {
         Some(why) => {
             let problem = Problem::new(Reason::BadRequest, why);
@@ -167,7 +168,7 @@ fn answer<S: Serve>(
             Ok(answering) => answering.await.map(Either::Left),
             Err(refusal) => refusal.map(Either::Right),
         };
-        Ok(response.map(|body| Departing { body, handle }))
+        Ok(response.map(|body| Departing { body, handle, ends_by_close }))
     }
 }
 

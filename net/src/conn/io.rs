@@ -41,6 +41,15 @@ impl ConnIo {
     }
 }
 
+impl Drop for ConnIo {
+    fn drop(&mut self) {
+        // The order may have come when hyper had already done its last read and write.
+        if matches!(self.handle.ending(), Some(Ending::Reset)) {
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
 impl AsyncRead for ConnIo {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -167,3 +167,21 @@ fn an_http_1_0_upstream_is_understood() {
     let answer = http::get(stitch.proxy(), "/", &[("host", "users")]);
     assert_eq!((answer.version.as_str(), answer.text().as_str()), ("HTTP/1.1", "old style"));
 }
+
+#[test]
+fn an_http_1_0_client_is_reset_when_a_body_breaks_off() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    for (bytes, whole) in [(format!("{head}0\r\n\r\n"), true), (head.to_owned(), false)] {
+        let (_upstream, stitch) = saying(bytes);
+        let mut connection = Connection::open(stitch.proxy());
+        connection.send("GET / HTTP/1.0\r\nhost: users\r\n\r\n");
+        let mut seen = Vec::new();
+        let mut stream = connection.stream();
+        match stream.read_to_end(&mut seen) {
+            Ok(_) => assert!(whole && seen.ends_with(b"\r\n\r\nabc"), "taken for whole: {seen:?}"),
+            Err(error) => {
+                assert!(!whole && error.kind() == ErrorKind::ConnectionReset, "{error}");
+            }
+        }
+    }
+}
