@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 use stitch_kit::http::{self, Connection, Response};
-use stitch_kit::{Stitch, Upstream, wait_until};
+use stitch_kit::{Stitch, Upstream, free_port, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const MOCK: &str =
@@ -274,6 +274,24 @@ fn an_absolute_target_that_is_the_proxy_itself_means_the_proxy() {
 }
 
 #[test]
+fn a_services_own_port_is_reached_through_the_proxy_too() {
+    let upstream = Upstream::echo();
+    let stitch = Stitch::up(&format!(
+        "services:\n  payments: {{ port: 0, endpoints: [{{ path: /charge, response: paid }}] }}\n  \
+         users: {{ port: 0, url: '{}' }}\n",
+        upstream.url()
+    ));
+    let at = |name| stitch.service(name).port();
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("http://{host}:{}/charge", at("payments"));
+        let answer = through(stitch.proxy(), &url);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "paid"), "{url}");
+        let answer = through(stitch.proxy(), &format!("http://{host}:{}/a", at("users")));
+        assert_eq!(answer.header("x-stitch-source"), Some("real"), "{}", answer.text());
+    }
+}
+
+#[test]
 fn a_request_that_comes_back_is_a_loop() {
     // The proxy's port is not known beforehand: the second one gets it, and leads back by a name
     // that nobody takes for the proxy's own address.
@@ -286,6 +304,18 @@ fn a_request_that_comes_back_is_a_loop() {
     let answer = http::get(first.proxy(), "/a", &[("host", "round")]);
     assert_eq!(reason(&answer), (508, Some("loop")), "{}", answer.text());
     assert!(answer.json()["hint"].is_string());
+}
+
+#[test]
+fn a_services_port_that_leads_to_itself_is_a_loop_too() {
+    let port = free_port();
+    let stitch = Stitch::up(&format!(
+        "services: {{ round: {{ port: {port}, url: 'http://127.0.0.1:{port}' }} }}"
+    ));
+    let answer = http::get(stitch.service("round"), "/a", &[]);
+    assert_eq!(reason(&answer), (508, Some("loop")), "{}", answer.text());
+    let answer = through(stitch.proxy(), "http://round/a");
+    assert_eq!(reason(&answer), (508, Some("loop")), "{}", answer.text());
 }
 
 #[test]
