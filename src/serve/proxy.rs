@@ -11,7 +11,7 @@ use crate::cli::{Endpoint, Format};
 use crate::compose::Overrides;
 use crate::exit::{ExitCode, Failure, context};
 use crate::report::{Listening, Reporter, ServiceLine};
-use crate::supervise::Supervisor;
+use crate::supervise::{State, Supervisor};
 use arc_swap::ArcSwap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,8 +25,10 @@ use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Drain, Listener, MockSet, Workers};
 use stitch_proxy::{AccessLog, EventFlow, Gate, OwnAddresses, Proxy, Role, Snapshot};
 
-/// How long the ready line waits for commands that are starting.
-const COMMANDS: Duration = Duration::from_secs(30);
+/// How long the ready line waits for commands that are starting: their first start may compile.
+const COMMANDS: Duration = Duration::from_secs(300);
+/// How often those that keep it waiting are named.
+const NOTICE: Duration = Duration::from_secs(10);
 
 /// What answers where no real service does.
 #[derive(Clone, Debug)]
@@ -285,13 +287,24 @@ impl Running {
             known = states.iter().map(|command| command.name.clone()).collect();
             for command in states {
                 match command.state {
-                    crate::supervise::State::Up => told.arrived(&command.name),
+                    State::Up => told.arrived(&command.name),
                     state => told.wait_for(&command.name, state.as_str()),
                 }
             }
         }));
-        for late in supervisor.wait_ready(COMMANDS).await {
-            tracing::warn!(service = %late.name, state = late.state.as_str(), "Not up yet");
+        let mut late = Vec::new();
+        for _ in 0..COMMANDS.as_secs() / NOTICE.as_secs() {
+            late = supervisor.wait_ready(NOTICE).await;
+            let waiting: Vec<_> = late.iter().filter(|one| one.state != State::CrashLoop).collect();
+            if waiting.is_empty() {
+                break;
+            }
+            for one in waiting {
+                tracing::info!(service = %one.name, state = one.state.as_str(), "Waiting for it");
+            }
+        }
+        for one in late {
+            tracing::warn!(service = %one.name, state = one.state.as_str(), "Not up yet");
         }
     }
 

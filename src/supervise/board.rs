@@ -89,6 +89,13 @@ impl Board {
         while !wanted(self) && changes.changed().await.is_ok() {}
     }
 
+    /// Whether waiting for these can end: each is up, keeps failing, or is not a command at all.
+    pub(super) fn are_settled(&self, names: &[Arc<str>]) -> bool {
+        let entries = self.entries.borrow();
+        let settled = |one: &CommandState| matches!(one.state, State::Up | State::CrashLoop);
+        names.iter().all(|name| entries.get(name).is_none_or(|(_, one)| settled(one)))
+    }
+
     /// Whether each of these is up, or not a command at all.
     pub(super) fn are_up(&self, names: &[Arc<str>]) -> bool {
         let entries = self.entries.borrow();

@@ -32,7 +32,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(5),
-            prerequisites: Duration::from_secs(30),
+            prerequisites: Duration::from_secs(300),
             patience: Patience::default(),
         }
     }
@@ -80,8 +80,9 @@ impl Keeper {
     }
 
     async fn wait_for_prerequisites(&self) {
-        let up = self.board.wait_until(|board| board.are_up(&self.after));
-        if timeout(self.timing.prerequisites, up).await.is_err() {
+        let settled = self.board.wait_until(|board| board.are_settled(&self.after));
+        let in_time = timeout(self.timing.prerequisites, settled).await.is_ok();
+        if !in_time || !self.board.are_up(&self.after) {
             let late = self.after.iter().filter(|name| !self.board.are_up(&[Arc::clone(name)]));
             let late = late.map(|name| &**name).collect::<Vec<_>>().join(", ");
             let service = &*self.spec.name;
