@@ -1,7 +1,8 @@
 //! What callers learn when a service fails: which one, where, why; and that nobody else notices.
 
 use serde_json::Value;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use stitch_kit::http::{self, Connection, Response};
 use stitch_kit::{Running, Stitch, Upstream, free_port, python, wait_until};
@@ -97,6 +98,91 @@ fn a_name_that_does_not_resolve_is_said() {
     assert!(text(&problem, "detail").contains("no-such-host.invalid"), "{problem}");
 }
 
+/// Reads a request's head, says `bytes`, closes.
+fn saying(bytes: &'static str) -> Upstream {
+    Upstream::scripted(move |mut stream, _| {
+        let mut seen = Vec::new();
+        let mut chunk = [0; 4096];
+        while !seen.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut chunk) {
+                Ok(count @ 1..) => seen.extend_from_slice(&chunk[..count]),
+                _ => return,
+            }
+        }
+        let _ = stream.write_all(bytes.as_bytes());
+    })
+}
+
+#[test]
+fn a_service_that_speaks_something_else_is_told_from_one_that_hangs_up() {
+    for (bytes, reason) in [
+        ("SSH-2.0-OpenSSH_9.2\r\n", "upstream_protocol"),
+        ("220 mail.example ESMTP\r\n", "upstream_protocol"),
+        ("", "upstream_reset"),
+        ("HTTP/1.1 200 OK\r\ncontent-", "upstream_reset"),
+    ] {
+        let upstream = saying(bytes);
+        let shop = Shop::with(&format!("{{ url: '{}' }}", upstream.url()));
+        let problem = shop.problem(502, reason);
+        let address = upstream.addr().to_string();
+        assert_eq!(text(&problem, "endpoint"), address);
+        let detail = text(&problem, "detail");
+        assert!(detail.contains("broken") && detail.contains(&address), "{bytes:?}: {detail}");
+    }
+}
+
+#[test]
+fn a_service_that_starts_later_works_from_then_on() {
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let shop = Shop::with(&format!("{{ url: 'http://{address}' }}"));
+    let mut early = Connection::open(shop.stitch.proxy());
+    for _ in 0..10 {
+        let answer = early.request("GET", "/a", &[("host", "broken")], b"");
+        assert_eq!(answer.header("x-stitch-reason"), Some("connect_refused"));
+    }
+    let upstream = Upstream::echo_on(address);
+    // The very next request, of a client that has seen it down and of one that has not.
+    let answer = early.request("GET", "/a", &[("host", "broken")], b"");
+    assert_eq!((answer.status, answer.header("x-stitch-source")), (200, Some("real")));
+    assert_eq!(shop.ask(&[]).status, 200);
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[test]
+fn ten_thousand_lines_of_garbage_are_refused_counted_and_not_logged() {
+    const KINDS: [&str; 5] =
+        ["garbage\r\n", "GET\r\n", "\x16\x03\x01\x02\0\r\n", "GET / FTP/1.0\r\n", "\0\0\0\r\n"];
+    let shop = Shop::with(&format!("{{ url: 'http://127.0.0.1:{}' }}", free_port()));
+    let proxy = shop.stitch.proxy();
+    let quiet = shop.stitch.stderr().lines().count();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for garbage in KINDS.iter().cycle().take(2500) {
+                    let answer = http::raw(proxy, garbage);
+                    let answer = String::from_utf8_lossy(&answer);
+                    assert!(answer.starts_with("HTTP/1.1 400 "), "{garbage:?}: {answer:?}");
+                }
+            });
+        }
+    });
+    // As many at once: the first of them ends the connection.
+    let mut flood = Connection::open(proxy);
+    let _ = flood.try_send("garbage\r\n".repeat(10_000));
+    // The rest of the flood may reset the connection before the answer is read.
+    let answers = String::from_utf8_lossy(&flood.read_to_close()).matches("HTTP/1.1 ").count();
+    assert!(answers <= 1 && flood.closes_within(PATIENCE), "{answers} answers");
+
+    let series = "stitch_bad_requests_total{reason=\"bad_request\"} 10001";
+    let counted = || http::get(shop.stitch.admin(), "/metrics", &[]).text().contains(series);
+    assert!(wait_until(PATIENCE, counted), "not counted");
+    // Lines are written in order: what comes before this one is all that there was.
+    shop.problem(502, "connect_refused");
+    shop.stitch.wait_for_stderr(|line| line.contains("connect_refused"));
+    let lines = shop.stitch.stderr().lines().count() - quiet;
+    assert!(lines <= 5, "{}", shop.stitch.stderr());
+}
+
 /// A listener that takes no more connections, so that connecting to it hangs, and its port.
 fn full_listener() -> (Running, u64) {
     let script = r#"
@@ -148,7 +234,6 @@ fn answering_too_slowly_is_a_504_and_the_request_is_given_up() {
 #[test]
 fn a_timeout_of_a_request_does_not_end_an_answer_that_has_begun() {
     let upstream = Upstream::scripted(|mut stream, _| {
-        use std::io::Write;
         let _ = stream.read(&mut [0; 4096]);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").unwrap();
         // Waits for longer than the timeout, by a read that nothing answers.
