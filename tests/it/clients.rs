@@ -4,6 +4,7 @@
 //! service's url, which is how an application runs that was only told HTTP_PROXY.
 
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use stitch_kit::{Nginx, Run, Stitch, Upstream, curl, http, node, python};
 
 /// A mock, a real service, and a proxy in front.
@@ -71,6 +72,16 @@ fn curl_with_x() {
     let url = format!("{}/list?page=2", shop.upstream.url());
     let output = curl(&["-x", &proxy, "-D", "-", &url]).success();
     assert!(output.stdout.contains("x-stitch-source: real\r\n"), "{}", output.stdout);
+}
+
+#[test]
+fn curl_with_http_proxy_needs_no_dns() {
+    let shop = Shop::open();
+    let body = ["-d", "{\"amount\": 12.5}", "-H", "content-type: application/json"];
+    // Lower case: curl ignores HTTP_PROXY, which a web server may have from a header called Proxy.
+    let client = Run::tool("curl").args(["-q", "-sS", "--max-time", "20"]).args(body);
+    let told = shop.run(client.args(["http://payments/charges/c7"]));
+    assert_eq!(told, json!({ "id": "c7", "amount": 12.5 }));
 }
 
 #[test]
@@ -224,15 +235,23 @@ agent.destroy();
     shop.expect(&told);
 }
 
+/// The folder where `scripts/test` puts undici, when npm could be had.
+fn undici() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node")
+}
+
 #[test]
 fn node_fetch() {
     let shop = Shop::open();
     // Node 24 reads HTTP_PROXY itself. Older ones are given what undici's ProxyAgent does: fetch over
-    // a CONNECT tunnel even for plain HTTP. The package itself cannot be installed without a network.
-    let told = shop.run(node(
+    // a CONNECT tunnel even for plain HTTP. Where the package is installed, its agents follow.
+    let client = node(
         r#"
+import assert from 'node:assert';
+import { existsSync } from 'node:fs';
 import http from 'node:http';
-const options = {};
+import { createRequire } from 'node:module';
+const ways = [];
 if (Number(process.versions.node.split('.')[0]) < 24) {
   await fetch('data:,').then((answer) => answer.text());
   const { constructor: Agent } = globalThis[Symbol.for('undici.globalDispatcher.1')];
@@ -244,24 +263,42 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
     request.on('error', done);
     request.end();
   };
-  options.dispatcher = new Agent({ connect });
+  ways.push([fetch, { dispatcher: new Agent({ connect }) }]);
+} else {
+  ways.push([fetch, {}]);
 }
-const ask = async (url, more) => {
-  const answer = await fetch(url, { ...options, ...more });
-  return [answer.status, answer.headers.get('x-stitch-source'), await answer.json()];
-};
+if (existsSync(process.env.UNDICI + '/node_modules/undici')) {
+  const undici = createRequire(process.env.UNDICI + '/')('undici');
+  const uri = process.env.HTTP_PROXY;
+  for (const dispatcher of [
+    new undici.ProxyAgent(uri),
+    new undici.ProxyAgent({ uri, proxyTunnel: false }),
+    new undici.EnvHttpProxyAgent(),
+  ]) ways.push([undici.fetch, { dispatcher }]);
+}
 const headers = { 'content-type': 'application/json' };
-let charge, users;
-for (let i = 0; i < 3; i++) {
-  charge = await ask('http://payments/charges/c7', { method: 'POST', headers, body: '{"amount": 12.5}' });
-  users = await ask(process.env.USERS + '/list?page=2');
+const told = [];
+for (const [fetch, options] of ways) {
+  const ask = async (url, more) => {
+    const answer = await fetch(url, { ...options, ...more });
+    return [answer.status, answer.headers.get('x-stitch-source'), await answer.json()];
+  };
+  for (let i = 0; i < 3; i++) {
+    const charge = await ask('http://payments/charges/c7', { method: 'POST', headers, body: '{"amount": 12.5}' });
+    const users = await ask(process.env.USERS + '/list?page=2');
+    users[2] = users[2].target;
+    told.push({ charge, users });
+  }
 }
-users[2] = users[2].target;
-console.log(JSON.stringify({ charge, users }));
+for (const each of told) assert.deepStrictEqual(each, told[0]);
+console.log(JSON.stringify(told[0]));
 process.exit(0);
 "#,
-    ));
+    );
+    let told = shop.run(client.env("UNDICI", undici()));
     shop.expect(&told);
+    let ways = if undici().join("node_modules/undici").is_dir() { 4 } else { 1 };
+    assert_eq!(shop.upstream.requests().len(), 3 * ways);
 }
 
 /// Two seconds of wrk without one failed request; how many there were.
