@@ -215,7 +215,7 @@ impl Bus for Nats {
                 while !inner.waiting().is_empty() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                inner.client.flush().await.map_err(|_| BusError::Flush)
+                round_trip(&inner.client).await.ok_or(BusError::Flush)
             };
             if !inner.is_connected() {
                 return Err(BusError::Flush);
@@ -227,6 +227,17 @@ impl Bus for Nats {
     fn dropped(&self) -> u64 {
         self.inner.signals.dropped.load(Ordering::Relaxed)
     }
+}
+
+/// Sends a message to ourselves and waits for it. A server takes the commands of a connection in
+/// order, so all that was sent before has been taken too; the client's own `flush` only says that
+/// the bytes have left.
+async fn round_trip(client: &Client) -> Option<()> {
+    let inbox = client.new_inbox();
+    let mut back = client.subscribe(inbox.clone()).await.ok()?;
+    client.publish(inbox, bytes::Bytes::new()).await.ok()?;
+    client.flush().await.ok()?;
+    back.next().await.map(|_| ())
 }
 
 fn native_headers(headers: &[(String, String)]) -> HeaderMap {
