@@ -7,6 +7,7 @@ mod bind_error;
 mod cli;
 mod commands;
 mod compose;
+mod descriptors;
 mod exit;
 mod file;
 mod http_get;
@@ -32,6 +33,7 @@ fn main() -> process::ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
+    descriptors::reserve();
     logging::init();
     match commands::dispatch(cli.command) {
         Ok(exit) => exit.into(),
