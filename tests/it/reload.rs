@@ -181,9 +181,10 @@ fn addresses_given_on_the_command_line_are_no_change() {
 #[test]
 fn an_unchanged_service_keeps_counters_connections_and_its_mode() {
     let upstream = Upstream::echo();
+    // One worker: each has connections of its own, and a request may come to any of them.
     let text = |more: &str| {
         format!(
-            "services:\n  users: {{ url: '{}', endpoints: [{{ path: /me }}] }}\n  \
+            "proxy: {{ workers: 1 }}\nservices:\n  users: {{ url: '{}', endpoints: [{{ path: /me }}] }}\n  \
              shop: {{ endpoints: [{{ path: /a }}{more}] }}\n",
             upstream.url()
         )
