@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The two ends of a connection and what is known about the caller. One per connection, shared by
-/// its requests; also put into the request's extensions where a request leaves its connection
-/// (admin API, upgrades).
+/// its requests, and handed to the handler beside each of them: a typed extension would cost every
+/// request an allocation.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The address of the other side.
