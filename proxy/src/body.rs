@@ -1,8 +1,7 @@
-//! The answer's body on its way to the caller: gives the upstream connection back at its end and
-//! closes the call.
+//! The answer's body on its way to the caller: counts its bytes and closes the call at its end.
 
 use crate::flow::Call;
-use crate::upstream::{InFlight, Lease};
+use crate::upstream::InFlight;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -12,8 +11,6 @@ use stitch_net::{Body, BoxError};
 /// What an answer holds on to until its body has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
-    /// The upstream connection.
-    pub lease: Option<Lease>,
     /// The request's place in its endpoint's load.
     pub in_flight: Option<InFlight>,
 }
@@ -30,18 +27,9 @@ impl Outgoing {
     pub(crate) fn new(body: Body, call: Box<Call>) -> Self {
         let mut outgoing = Self { body, call: Some(call) };
         if outgoing.body.is_end_stream() {
-            outgoing.finish();
+            outgoing.call = None;
         }
         outgoing
-    }
-
-    /// The body was read to its end.
-    fn finish(&mut self) {
-        if let Some(mut call) = self.call.take()
-            && let Some(lease) = call.holds.lease.take()
-        {
-            lease.give_back();
-        }
     }
 }
 
@@ -60,10 +48,10 @@ impl HttpBody for Outgoing {
                     call.record.bytes += data.len() as u64;
                 }
                 if self.body.is_end_stream() {
-                    self.finish();
+                    self.call = None;
                 }
             }
-            Poll::Ready(None) => self.finish(),
+            Poll::Ready(None) => self.call = None,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled

@@ -3,17 +3,15 @@
 use crate::hygiene;
 use crate::rescue::Failure;
 use crate::route::Authority;
-use crate::upstream::{Endpoint, Lease, RequestHead, SendError, send};
-use bytes::Bytes;
-use http::header::HOST;
-use http::{Method, Request, Response, Uri, Version};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use crate::upstream::{
+    Endpoint, ExchangeError, Received, RequestHead, SendError, send, write_header,
+};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Request, Response};
 use stitch_config::Place;
 use stitch_config::model::{Timeouts, Upstream};
-use stitch_net::{Body, BoxError};
+use stitch_net::Body;
 
 /// A client for one mock daemon.
 #[derive(Debug)]
@@ -40,89 +38,48 @@ impl MockdClient {
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         head.headers.entry(HOST).or_insert_with(|| self.endpoint.authority.clone());
-        if let Some(path) = head.uri.path_and_query() {
-            head.uri = Uri::from(path.clone());
-        }
         let limit = Timeouts::default().connect;
-        match send(&self.endpoint, body, &Unchanged(&head), limit).await {
-            Ok((mut response, lease)) => {
-                *response.version_mut() = Version::HTTP_11;
+        let error = match send(&self.endpoint, body, &Unchanged(&head), limit).await {
+            Ok(Received::Response(mut response)) => {
                 hygiene::clean_response(response.headers_mut());
-                response.map(|body| Leased::body(body, lease))
+                return response;
             }
-            Err(error) => self.failed(error).respond(Some("the mock daemon"), &head.headers),
-        }
+            Ok(Received::Switched(..)) => SendError::Exchange(ExchangeError::Protocol(
+                "it switched protocols although nobody asked".to_owned(),
+            )),
+            Err(error) => error,
+        };
+        self.failed(error).respond(Some("the mock daemon"), &head.headers)
     }
 
     fn failed(&self, error: SendError) -> Failure {
         let endpoint = self.endpoint.to_string();
         match error {
             SendError::Connect(error) => Failure::Connect { endpoint, error },
-            SendError::Reset(error) => Failure::Reset { endpoint, error },
-            SendError::Protocol(error) => Failure::Protocol { endpoint, what: error.to_string() },
+            SendError::Exchange(ExchangeError::Broken(error)) => Failure::Reset { endpoint, error },
+            SendError::Exchange(error) => Failure::Protocol { endpoint, what: error.to_string() },
         }
     }
 }
 
 /// A head that is sent as it is.
-struct Unchanged<'a>(&'a http::request::Parts);
+struct Unchanged<'a>(&'a Parts);
 
 impl RequestHead for Unchanged<'_> {
     fn method(&self) -> &Method {
         &self.0.method
     }
 
-    fn with(&self, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.0.method.clone();
-        *request.uri_mut() = self.0.uri.clone();
-        *request.headers_mut() = self.0.headers.clone();
-        request
-    }
-}
-
-/// A body that gives its connection back at its end.
-struct Leased {
-    body: Incoming,
-    lease: Option<Lease>,
-}
-
-impl Leased {
-    fn body(body: Incoming, lease: Lease) -> Body {
-        if body.is_end_stream() {
-            lease.give_back();
-            Body::Empty
-        } else {
-            Body::boxed(Self { body, lease: Some(lease) })
+    fn write(&self, out: &mut Vec<u8>) {
+        let Parts { method, uri, headers, .. } = self.0;
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+            out.extend_from_slice(part.as_bytes());
         }
-    }
-}
-
-impl HttpBody for Leased {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into);
-        let ended = match &polled {
-            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
-            Poll::Ready(None) => true,
-            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
-        };
-        if ended && let Some(lease) = self.lease.take() {
-            lease.give_back();
+        for (name, value) in headers {
+            if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
+                write_header(out, name, value.as_bytes());
+            }
         }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

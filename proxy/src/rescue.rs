@@ -5,7 +5,6 @@
 
 use crate::upstream::ConnectError;
 use http::{HeaderMap, Response};
-use std::error::Error as _;
 use std::time::Duration;
 use stitch_net::{Body, Problem, Reason};
 
@@ -23,8 +22,8 @@ pub enum Failure {
     Reset {
         /// The endpoint as configured.
         endpoint: String,
-        /// What hyper saw.
-        error: hyper::Error,
+        /// What the socket said; nothing when it was just closed.
+        error: Option<std::io::Error>,
     },
     /// The upstream's answer is not HTTP.
     Protocol {
@@ -131,8 +130,7 @@ impl Failure {
                 format!("cannot connect to {who} at {endpoint}: {error}")
             }
             Self::Reset { endpoint, error } => {
-                let cause =
-                    error.source().map_or_else(String::new, |source| format!(" ({source})"));
+                let cause = error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
                 format!("{who} at {endpoint} closed the connection before it answered{cause}")
             }
             Self::Protocol { endpoint, what } => {

@@ -4,40 +4,48 @@ use crate::proxy::{Gate, Proxy};
 use crate::route::Role;
 use crate::service::Service;
 use crate::upstream::connect;
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::sync::Arc;
 use stitch_net::Peer;
 use stitch_net::conn::drive;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes,
+};
+use tokio::net::TcpStream;
 
 /// Buffer for each direction.
 const BUFFER: usize = 16 * 1024;
 /// First byte of a TLS handshake record (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Joins an upgraded client connection with an upgraded upstream connection. `peer` keeps the
-/// connection counted until the tunnel ends.
-pub(crate) fn join_upgraded(client: OnUpgrade, upstream: OnUpgrade, peer: Option<Arc<Peer>>) {
+/// Joins an upgraded client connection with an upstream connection that has switched protocols, and
+/// what came on it at once. `peer` keeps the connection counted until the tunnel ends.
+pub(crate) fn join_upgraded(
+    client: OnUpgrade,
+    (mut upstream, early): (TcpStream, Bytes),
+    peer: Option<Arc<Peer>>,
+) {
     tokio::spawn(async move {
         let _peer = peer;
-        match tokio::try_join!(client, upstream) {
-            Ok((client, upstream)) => {
-                let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-                join(&mut client, &mut upstream).await;
+        let mut client = match client.await {
+            Ok(client) => TokioIo::new(client),
+            Err(error) => {
+                tracing::debug!(%error, "Upgrade failed");
+                return;
             }
-            Err(error) => tracing::debug!(%error, "Upgrade failed"),
+        };
+        match client.write_all(&early).await {
+            Ok(()) => join(&mut client, &mut upstream).await,
+            Err(error) => tracing::trace!(%error, "Tunnel broke off"),
         }
     });
 }
 
 /// Joins a CONNECT client with a socket, once its 200 has been sent.
-pub(crate) fn join_connected(
-    client: OnUpgrade,
-    mut upstream: tokio::net::TcpStream,
-    peer: Arc<Peer>,
-) {
+pub(crate) fn join_connected(client: OnUpgrade, mut upstream: TcpStream, peer: Arc<Peer>) {
     tokio::spawn(async move {
         let _peer = peer;
         match client.await {

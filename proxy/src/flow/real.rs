@@ -1,6 +1,6 @@
 //! The request leaves for a real service, and its answer comes back.
 
-use super::{Answer, Answered, Call, arrival};
+use super::{Answer, Answered, Call};
 use crate::hygiene::{self, Marks, Outbound};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
@@ -9,16 +9,16 @@ use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::stats::Source;
 use crate::tunnel;
-use crate::upstream::{Endpoint, RequestHead, SendError, Sent, pick, send};
+use crate::upstream::{Endpoint, ExchangeError, Received, RequestHead, SendError, pick, send};
+use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::uri::Scheme;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
-use std::error::Error as _;
+use http::{HeaderMap, Method, Response, Uri};
 use std::sync::Arc;
 use stitch_config::model::Timeouts;
 use stitch_net::Body;
 use stitch_net::reason::SOURCE;
+use tokio::net::TcpStream;
 
 /// Sends a request to one of the service's endpoints.
 pub(super) async fn answer(
@@ -68,7 +68,8 @@ async fn exchange(
     let head = Head {
         method: call.request.method(),
         headers: call.request.headers(),
-        target: target(endpoint, call)?,
+        base_path: &endpoint.base_path,
+        target: call.request.uri(),
         outbound: outbound(proxy, endpoint, host, call),
     };
     let sending = send(endpoint, body, &head, timeout.connect);
@@ -83,35 +84,15 @@ async fn exchange(
             }
         },
     };
-    let (mut response, lease): Sent = sent.map_err(|error| failure(endpoint, error))?;
-    call.holds.lease = Some(lease);
-    *response.version_mut() = Version::HTTP_11;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch_protocols(endpoint, response, call);
+    match sent.map_err(|error| failure(endpoint, error))? {
+        Received::Response(mut response) => {
+            hygiene::clean_response(response.headers_mut());
+            Ok(response)
+        }
+        Received::Switched(response, upstream, early) => {
+            switch_protocols(endpoint, response, (upstream, early), call)
+        }
     }
-    if hygiene::is_transfer_coded(response.headers()) {
-        return Err(Box::new(Failure::Protocol {
-            endpoint: endpoint.to_string(),
-            what: "its body is in a transfer coding that nobody asked for".to_owned(),
-        }));
-    }
-    hygiene::clean_response(response.headers_mut());
-    Ok(response.map(Body::from))
-}
-
-/// What the endpoint is asked for: origin form, below the url's own path.
-fn target(endpoint: &Endpoint, call: &Call) -> Result<Uri, Box<Failure>> {
-    let uri = call.request.uri();
-    // `OPTIONS *` is about the server, not about a path (RFC 9112 §3.2.4).
-    if !endpoint.base_path.is_empty() && uri.path() != "*" {
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        return Ok(arrival::origin_form(format!("{}{path}", endpoint.base_path))?);
-    }
-    if uri.authority().is_none() {
-        return Ok(uri.clone());
-    }
-    let path = uri.path_and_query().cloned();
-    Ok(Uri::from(path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"))))
 }
 
 /// What is put on the request. Only declared endpoints are told about the call.
@@ -130,11 +111,12 @@ fn outbound<'a>(
     Outbound { host, via: &proxy.via, upgrade, marks }
 }
 
-/// The head of the request as one endpoint gets it; made anew for each sending.
+/// The head of the request as one endpoint gets it.
 struct Head<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
-    target: Uri,
+    base_path: &'a str,
+    target: &'a Uri,
     outbound: Outbound<'a>,
 }
 
@@ -143,19 +125,29 @@ impl RequestHead for Head<'_> {
         self.method
     }
 
-    fn with(&self, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target.clone();
-        *request.headers_mut() = self.outbound.headers(self.headers);
-        request
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        // `OPTIONS *` is about the server, not about a path (RFC 9112 §3.2.4).
+        if self.target.path() != "*" {
+            out.extend_from_slice(self.base_path.as_bytes());
+        }
+        // Origin form, whatever form the request came in.
+        let target = self.target.path_and_query().map_or("/", |target| target.as_str());
+        if target.starts_with('?') {
+            out.push(b'/');
+        }
+        out.extend_from_slice(target.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        self.outbound.write(self.headers, out);
     }
 }
 
 /// Joins both sides of an upgrade once the 101 has been passed on.
 fn switch_protocols(
     endpoint: &Endpoint,
-    mut response: Response<Incoming>,
+    mut response: Response<()>,
+    upstream: (TcpStream, Bytes),
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     let Some((wanted, client)) = call.upgrade.take() else {
@@ -164,34 +156,32 @@ fn switch_protocols(
             what: "it switched protocols although nobody asked".to_owned(),
         }));
     };
-    let upstream = hyper::upgrade::on(&mut response);
-    // The connection belongs to the tunnel now.
-    call.holds.lease = None;
     tunnel::join_upgraded(client, upstream, call.peer.clone());
     let headers = response.headers_mut();
     let agreed = headers.get(UPGRADE).cloned();
     hygiene::clean_response(headers);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, agreed.unwrap_or(wanted));
-    Ok(response.map(|_| Body::Empty))
+    Ok(response.map(|()| Body::Empty))
 }
 
 fn failure(endpoint: &Endpoint, error: SendError) -> Box<Failure> {
     let endpoint = endpoint.to_string();
     Box::new(match error {
         SendError::Connect(error) => Failure::Connect { endpoint, error },
-        SendError::Reset(error) => match too_large(&error) {
-            Some(failure) => failure,
-            None => Failure::Reset { endpoint, error },
-        },
-        SendError::Protocol(error) => {
-            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            Failure::Protocol { endpoint, what: cause }
-        }
+        SendError::Exchange(ExchangeError::Broken(error)) => Failure::Reset { endpoint, error },
+        SendError::Exchange(ExchangeError::Protocol(what)) => Failure::Protocol { endpoint, what },
+        SendError::Exchange(ExchangeError::Body(error)) => body_failure(&*error),
     })
 }
 
-/// A body that turned out larger than `limits.body` while it was being sent.
-fn too_large(error: &hyper::Error) -> Option<Failure> {
-    error.source()?.is::<http_body_util::LengthLimitError>().then_some(Failure::TooLarge(0))
+/// A body that turned out larger than `limits.body`, or broken, while it was being sent.
+fn body_failure(error: &(dyn std::error::Error + 'static)) -> Failure {
+    if error.is::<http_body_util::LengthLimitError>() {
+        return Failure::TooLarge(0);
+    }
+    Failure::BadRequest {
+        why: format!("the request's body broke off: {error}"),
+        hint: "check its length, or the sizes of its chunks",
+    }
 }

@@ -3,12 +3,12 @@
 mod balance;
 mod connect;
 mod endpoint;
-mod pool;
+mod h1;
 mod resolve;
 mod send;
 
 pub use balance::{InFlight, pick};
 pub use connect::{ConnectError, connect};
 pub use endpoint::{AddressGuard, Endpoint};
-pub use pool::Lease;
-pub use send::{RequestHead, SendError, Sent, send};
+pub(crate) use h1::{ExchangeError, Received, RequestHead, write_header};
+pub(crate) use send::{SendError, send};

@@ -1,0 +1,196 @@
+//! What is put on a request for one endpoint.
+
+use super::kind::{Kind, kind};
+use super::request::REQUEST_ID;
+use super::via::ViaToken;
+use crate::upstream::write_header;
+use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE, VIA};
+use std::cell::RefCell;
+use std::net::IpAddr;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// How a request's head is made for one endpoint.
+#[derive(Debug)]
+pub struct Outbound<'a> {
+    /// `Host`.
+    pub host: HeaderValue,
+    /// Our mark.
+    pub via: &'a ViaToken,
+    /// Passed on when the client asked for it.
+    pub upgrade: Option<&'a HeaderValue>,
+    /// For declared services only; other targets see nothing of us but `Via`.
+    pub marks: Option<Marks<'a>>,
+}
+
+/// What a declared service is told about the call.
+#[derive(Debug)]
+pub struct Marks<'a> {
+    /// Who connected to us; nobody did for requests that events cause.
+    pub peer: Option<IpAddr>,
+    /// The host that the client asked for.
+    pub host: Option<&'a HeaderValue>,
+    /// `x-request-id`.
+    pub request_id: &'a HeaderValue,
+}
+
+impl Outbound<'_> {
+    /// Writes the headers to send, a line each, without those of the body's framing. `cleaned` are
+    /// the request's own after [`clean_request`]; they stay as they are, so that another attempt can
+    /// be made from them.
+    pub fn write(&self, cleaned: &HeaderMap, out: &mut Vec<u8>) {
+        write_header(out, &HOST, self.host.as_bytes());
+        let continues = self.marks.as_ref().is_some_and(|marks| marks.peer.is_some());
+        let mut forwarded = false;
+        for (name, value) in cleaned {
+            match kind(name) {
+                Kind::Host | Kind::Length => {}
+                Kind::RequestId if self.marks.is_some() => {}
+                // `te: trailers`, which an upgrade has no use for.
+                Kind::HopByHop if self.upgrade.is_some() => {}
+                // Only trusted peers get so far with them.
+                Kind::Forwarding if continues && is_continued(name) => forwarded = true,
+                _ => write_header(out, name, value.as_bytes()),
+            }
+        }
+        if let Some(marks) = &self.marks {
+            write_header(out, &REQUEST_ID, marks.request_id.as_bytes());
+            if let Some(peer) = marks.peer {
+                let before = forwarded.then_some(cleaned);
+                write_forwarded(out, peer, marks.host, before);
+            }
+        }
+        if let Some(upgrade) = self.upgrade {
+            write_header(out, &CONNECTION, b"upgrade");
+            write_header(out, &UPGRADE, upgrade.as_bytes());
+        }
+        write_header(out, &VIA, self.via.value.as_bytes());
+    }
+}
+
+/// Headers that are told on by [`write_forwarded`].
+fn is_continued(name: &HeaderName) -> bool {
+    *name == FORWARDED
+        || *name == X_FORWARDED_FOR
+        || *name == X_FORWARDED_PROTO
+        || *name == X_FORWARDED_HOST
+}
+
+/// Writes x-forwarded-*, and `forwarded` where a trusted peer began one. `before` holds what such a
+/// peer said.
+fn write_forwarded(
+    out: &mut Vec<u8>,
+    peer: IpAddr,
+    host: Option<&HeaderValue>,
+    before: Option<&HeaderMap>,
+) {
+    let address = address_value(peer);
+    let Some(before) = before else {
+        write_header(out, &X_FORWARDED_FOR, address.as_bytes());
+        write_header(out, &X_FORWARDED_PROTO, b"http");
+        if let Some(host) = host {
+            write_header(out, &X_FORWARDED_HOST, host.as_bytes());
+        }
+        return;
+    };
+    write_list(out, &X_FORWARDED_FOR, before, address.as_bytes());
+    for (name, ours) in
+        [(X_FORWARDED_PROTO, Some(&HeaderValue::from_static("http"))), (X_FORWARDED_HOST, host)]
+    {
+        let mut said = before.get_all(&name).iter().peekable();
+        let ours = if said.peek().is_none() { ours } else { None };
+        for value in said.chain(ours) {
+            write_header(out, &name, value.as_bytes());
+        }
+    }
+    if before.contains_key(FORWARDED) {
+        let node = match peer {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("\"[{v6}]\""),
+        };
+        write_list(out, &FORWARDED, before, format!("for={node};proto=http").as_bytes());
+    }
+}
+
+/// Writes every line of a header as one, with a further member at its end.
+fn write_list(out: &mut Vec<u8>, name: &HeaderName, before: &HeaderMap, member: &[u8]) {
+    let mut list = Vec::new();
+    for value in before.get_all(name) {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(member);
+    write_header(out, name, &list);
+}
+
+thread_local! {
+    /// The last peer's address as a header value: callers come in bursts from one address.
+    static LAST_PEER: RefCell<Option<(IpAddr, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    LAST_PEER.with_borrow_mut(|last| match last {
+        Some((known, value)) if *known == address => value.clone(),
+        _ => {
+            let value = HeaderValue::try_from(address.to_canonical().to_string())
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+            *last = Some((address, value.clone()));
+            value
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hygiene::testing::{headers, names};
+
+    fn outbound(cleaned: &HeaderMap, marked: bool) -> HeaderMap {
+        let (via, host) = (ViaToken::new(1), HeaderValue::from_static("shop.localhost"));
+        let id = HeaderValue::from_static("r1");
+        let peer = Some("10.0.0.9".parse().unwrap());
+        let marks = marked.then_some(Marks { peer, host: Some(&host), request_id: &id });
+        let host = HeaderValue::from_static("users:8000");
+        let mut out = Vec::new();
+        Outbound { host, via: &via, upgrade: None, marks }.write(cleaned, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<_> =
+            text.lines().map(|line| line.split_once(": ").expect("a header line")).collect();
+        headers(&lines)
+    }
+
+    #[test]
+    fn forwarded_headers_grow_at_the_end() {
+        let map = outbound(&headers(&[("host", "x"), ("x-request-id", "old")]), true);
+        assert_eq!(map["host"], "users:8000");
+        assert_eq!(map["x-request-id"], "r1");
+        assert_eq!(map["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "http");
+        assert_eq!(map["x-forwarded-host"], "shop.localhost");
+        assert_eq!(map["via"], "1.1 stitch-000000000001");
+        let map = outbound(
+            &headers(&[
+                ("x-forwarded-for", "10.0.0.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "first"),
+                ("forwarded", "for=10.0.0.1"),
+                ("via", "1.0 fred"),
+            ]),
+            true,
+        );
+        assert_eq!(map["x-forwarded-for"], "10.0.0.1, 10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "https");
+        assert_eq!(map["x-forwarded-host"], "first");
+        assert_eq!(map["forwarded"], "for=10.0.0.1, for=10.0.0.9;proto=http");
+        assert_eq!(map.get_all(VIA).iter().count(), 2);
+    }
+
+    #[test]
+    fn undeclared_targets_see_nothing_of_us_but_via() {
+        let map = outbound(&headers(&[("host", "x"), ("cookie", "a"), ("cookie", "b")]), false);
+        assert_eq!(names(&map), ["cookie", "host", "via"]);
+        assert_eq!(map.get_all("cookie").iter().count(), 2);
+    }
+}

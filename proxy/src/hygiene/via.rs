@@ -1,0 +1,49 @@
+//! Our mark in `Via`.
+
+use http::header::{HeaderMap, HeaderValue, VIA};
+
+/// Our mark in `Via`: tells a request that came back from one that only passed another `stitch`.
+#[derive(Clone, Debug)]
+pub struct ViaToken {
+    pseudonym: String,
+    pub(super) value: HeaderValue,
+}
+
+impl ViaToken {
+    /// A mark for this process.
+    pub fn new(id: u64) -> Self {
+        let pseudonym = format!("stitch-{id:012x}");
+        let value = HeaderValue::try_from(format!("1.1 {pseudonym}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("1.1 stitch"));
+        Self { pseudonym, value }
+    }
+
+    /// How often the request has been here before.
+    pub fn times_in(&self, headers: &HeaderMap) -> usize {
+        let lines = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+        let hops = lines.flat_map(|line| line.split(','));
+        hops.filter(|hop| hop.split_whitespace().nth(1) == Some(&self.pseudonym)).count()
+    }
+
+    /// Adds the mark behind what earlier proxies wrote.
+    pub fn add(&self, headers: &mut HeaderMap) {
+        headers.append(VIA, self.value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hygiene::testing::headers;
+
+    #[test]
+    fn a_loop_is_known_by_our_own_mark_only() {
+        let (ours, theirs) = (ViaToken::new(1), ViaToken::new(2));
+        let mut map = headers(&[("via", "1.0 fred, 1.1 other")]);
+        theirs.add(&mut map);
+        assert_eq!(ours.times_in(&map), 0);
+        ours.add(&mut map);
+        assert_eq!((ours.times_in(&map), theirs.times_in(&map)), (1, 1));
+        assert_eq!(map.get_all(VIA).iter().count(), 3);
+    }
+}

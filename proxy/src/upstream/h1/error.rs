@@ -1,0 +1,48 @@
+//! Why an exchange ended before its answer was whole.
+
+use std::{fmt, io};
+use stitch_net::BoxError;
+
+/// What went wrong with an exchange, or with the body of its answer.
+#[derive(Debug)]
+pub(crate) enum ExchangeError {
+    /// The other side closed, or the socket failed.
+    Broken(Option<io::Error>),
+    /// What came is not HTTP.
+    Protocol(String),
+    /// The request's own body could not be read to its end.
+    Body(BoxError),
+}
+
+impl ExchangeError {
+    pub fn protocol(what: impl Into<String>) -> Self {
+        Self::Protocol(what.into())
+    }
+}
+
+impl From<io::Error> for ExchangeError {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(Some(error))
+    }
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(None) => write!(f, "the upstream closed its connection too early"),
+            Self::Broken(Some(error)) => write!(f, "the upstream's connection broke: {error}"),
+            Self::Protocol(what) => write!(f, "the upstream did not answer in HTTP: {what}"),
+            Self::Body(error) => write!(f, "the request's body broke off: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ExchangeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Broken(error) => error.as_ref().map(|error| error as _),
+            Self::Protocol(_) => None,
+            Self::Body(error) => Some(&**error),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! An HTTP/1.1 client for one exchange at a time: a request is written from where it is decided and
+//! its answer read by who waits for it, without a task or a channel in between.
+//!
+//! docs/decisions/0005 says why this is not hyper's.
+
+mod connection;
+mod error;
+mod exchange;
+pub(crate) mod pool;
+
+mod decoder;
+mod receiving;
+mod response;
+mod sending;
+
+pub(crate) use connection::Connection;
+pub(crate) use error::ExchangeError;
+pub(crate) use exchange::{Exchange, Received};
+pub(crate) use sending::{RequestHead, Sending, write_header};

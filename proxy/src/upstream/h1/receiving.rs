@@ -1,0 +1,151 @@
+//! The body of an answer that is still coming.
+
+use super::connection::{Connection, fill, room_for};
+use super::decoder::{Decoded, Decoder};
+use super::error::ExchangeError;
+use super::sending::Sending;
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::AbortHandle;
+
+/// An answer's body, read from its connection as fast as it is taken. Dropped before its end, it
+/// closes the connection.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    decoder: Decoder,
+    source: Option<Source>,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The request has been sent.
+    Whole { connection: Connection, endpoint: u64, persists: bool },
+    /// The request is still being sent, by a task of its own: an answer that nobody reads must not
+    /// keep the request from being read.
+    Half { stream: OwnedReadHalf, input: BytesMut, sender: Sender },
+}
+
+/// The task that sends the rest of a request. Aborted when dropped.
+#[derive(Debug)]
+pub(super) struct Sender(Option<AbortHandle>);
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Source {
+    /// Goes on sending while the answer is read.
+    pub fn split(connection: Connection, mut sending: Sending) -> Self {
+        let (stream, mut sink) = connection.stream.into_split();
+        let task = tokio::spawn(async move {
+            match poll_fn(|cx| sending.poll(&mut sink, cx)).await {
+                // Dropped, it would end the stream, which some servers take for a client that left.
+                Ok(()) => sink.forget(),
+                Err(error) => {
+                    tracing::debug!(%error, "The rest of a request answered early was not sent");
+                }
+            }
+        });
+        let sender = Sender(Some(task.abort_handle()));
+        Self::Half { stream, input: connection.input, sender }
+    }
+
+    fn input(&mut self) -> &mut BytesMut {
+        match self {
+            Self::Whole { connection, .. } => &mut connection.input,
+            Self::Half { input, .. } => input,
+        }
+    }
+
+    fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Whole { connection: Connection { stream, input }, .. } => {
+                fill(stream, input, room, cx)
+            }
+            Self::Half { stream, input, .. } => fill(stream, input, room, cx),
+        }
+    }
+
+    /// The answer was read to its end.
+    fn finish(self) {
+        match self {
+            Self::Whole { connection, endpoint, persists } => connection.keep(endpoint, persists),
+            // The request goes on to its own end.
+            Self::Half { mut sender, .. } => sender.0 = None,
+        }
+    }
+}
+
+impl Receiving {
+    pub fn new(decoder: Decoder, source: Source) -> Self {
+        let mut receiving = Self { decoder, source: Some(source) };
+        receiving.finish_if_over();
+        receiving
+    }
+
+    fn finish_if_over(&mut self) {
+        if self.decoder.is_over()
+            && let Some(source) = self.source.take()
+        {
+            source.finish();
+        }
+    }
+
+    fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, ExchangeError>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(Ok(Decoded::End)) };
+        loop {
+            match self.decoder.decode(source.input())? {
+                Decoded::More => {}
+                decoded => return Poll::Ready(Ok(decoded)),
+            }
+            let room = room_for(self.decoder.at_least());
+            if ready!(source.poll_fill(room, cx))? == 0 {
+                return Poll::Ready(self.decoder.end().map(|()| Decoded::End));
+            }
+        }
+    }
+}
+
+impl HttpBody for Receiving {
+    type Data = Bytes;
+    type Error = ExchangeError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
+        let decoded = ready!(self.poll_decoded(cx));
+        self.finish_if_over();
+        Poll::Ready(match decoded {
+            Ok(Decoded::Data(data)) => Some(Ok(Frame::data(data))),
+            Ok(Decoded::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(Decoded::End | Decoded::More) => None,
+            Err(error) => {
+                self.source = None;
+                Some(Err(error))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.decoder.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.decoder {
+            Decoder::Length(left) => SizeHint::with_exact(left),
+            Decoder::Over => SizeHint::with_exact(0),
+            Decoder::Chunked(_) | Decoder::UntilClose => SizeHint::default(),
+        }
+    }
+}
