@@ -87,10 +87,10 @@ impl Serve for AdminGate {
     type Body = Body;
 
     fn serve(
-        self: Arc<Self>,
+        &self,
         request: http::Request<Body>,
         _peer: Arc<Peer>,
-    ) -> impl Future<Output = http::Response<Body>> + Send + 'static {
+    ) -> impl Future<Output = http::Response<Body>> + Send + use<> {
         call(self.0.clone(), request)
     }
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, Request, Response};
 use std::sync::Arc;
 use stitch_net::mock::BoxFuture;
-use stitch_net::{Body, Flow, MockService, MockSet, Outcome, Peer, Problem, Reason, Serve};
+use stitch_net::{Body, Flow, MockService, MockSet, Peer, Problem, Reason, Serve};
 
 /// The mock daemon: an engine that can be replaced while it serves.
 pub struct Daemon {
@@ -47,17 +47,21 @@ impl Daemon {
 impl Serve for Front {
     type Body = Body;
 
-    async fn serve(self: Arc<Self>, mut request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
+    fn serve(
+        &self,
+        mut request: Request<Body>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
         let engine = self.daemon.engine();
         if !engine.front_door().trusts(peer.remote.ip()) {
             remove_control_headers(request.headers_mut());
         }
-        match &self.service {
-            Some(service) => answer_for(&engine, service, request).await,
-            None => match engine.front_door().service(&request) {
+        let service = self.service.clone();
+        async move {
+            match service.or_else(|| engine.front_door().service(&request)) {
                 Some(service) => answer_for(&engine, &service, request).await,
                 None => answer(&*engine.everything(), request).await,
-            },
+            }
         }
     }
 }
@@ -77,11 +81,9 @@ async fn answer_for(engine: &Engine, service: &str, request: Request<Body>) -> R
     }
 }
 
-async fn answer(mock: &dyn MockService, request: Request<Body>) -> Response<Body> {
-    match mock.offer(request).outcome().await {
-        Outcome::Answer(response) => response,
-        Outcome::Miss { request, explain } => explain(&request),
-    }
+async fn answer(mock: &dyn MockService, mut request: Request<Body>) -> Response<Body> {
+    let answering = mock.offer(&mut request).answer(&request);
+    answering.await
 }
 
 /// A service that is not mocked, or not declared at all.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stitch_config::pattern::PathIndex;
 use stitch_net::reason::{ENDPOINT, SERVICE, SOURCE};
-use stitch_net::{Body, MockService, Offered, Outcome};
+use stitch_net::{Body, MockService, Offered};
 
 /// The mock of one service, or the mocks of all.
 pub(crate) struct ServiceMock(Arc<Mocks>);
@@ -83,7 +83,7 @@ impl Mocks {
 }
 
 impl MockService for ServiceMock {
-    fn offer(&self, request: Request<Body>) -> Offered {
+    fn offer(&self, request: &mut Request<Body>) -> Offered {
         let mocks = &self.0;
         let path = request.uri().path();
         if let Some(endpoint) = mocks.find(request.method(), path) {
@@ -97,16 +97,13 @@ impl MockService for ServiceMock {
         if *request.method() == Method::OPTIONS
             && let Some(response) = mocks.options(path)
         {
-            return Offered::Now(Outcome::Answer(response));
+            return Offered::Now(response);
         }
         mocks.misses.fetch_add(1, Ordering::Relaxed);
         let mocks = mocks.clone();
-        Offered::Now(Outcome::Miss {
-            request: Box::new(request),
-            explain: Box::new(move |request| {
-                miss::explain(mocks.name.as_deref(), &mocks.endpoints, request)
-            }),
-        })
+        Offered::Miss(Box::new(move |request| {
+            miss::explain(mocks.name.as_deref(), &mocks.endpoints, request)
+        }))
     }
 }
 
@@ -165,14 +162,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_miss_gives_the_request_back_and_explains_on_demand() {
+    async fn a_miss_leaves_the_request_and_explains_on_demand() {
         let engine = api("- { path: /charge, method: POST, response: x }");
         let mock = engine.service("api").unwrap();
-        let asked = post("/nothing?a=1", "body");
-        let super::Outcome::Miss { request: back, explain } = mock.offer(asked).outcome().await
-        else {
-            panic!("matched")
-        };
+        let mut back = post("/nothing?a=1", "body");
+        let super::Offered::Miss(explain) = mock.offer(&mut back) else { panic!("matched") };
         assert_eq!(
             (back.method(), back.uri().to_string().as_str()),
             (&Method::POST, "/nothing?a=1")

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
 use stitch_config::{Config, Report};
-use stitch_net::{Body, MockService, MockSet as _, Outcome};
+use stitch_net::{Body, MockService, MockSet as _};
 
 /// A configuration that must be right.
 pub(crate) fn config(text: &str) -> Config {
@@ -81,12 +81,9 @@ pub(crate) fn post(path: &str, body: &str) -> Request<Body> {
 }
 
 /// What a mock makes of a request, misses explained.
-pub(crate) async fn offer(mock: &dyn MockService, request: Request<Body>) -> Seen {
-    let response = match mock.offer(request).outcome().await {
-        Outcome::Answer(response) => response,
-        Outcome::Miss { request, explain } => explain(&request),
-    };
-    read(response).await
+pub(crate) async fn offer(mock: &dyn MockService, mut request: Request<Body>) -> Seen {
+    let offered = mock.offer(&mut request);
+    read(offered.answer(&request).await).await
 }
 
 /// Reads an answer to its end.

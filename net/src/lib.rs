@@ -17,7 +17,7 @@ pub mod serve;
 pub use body::{Body, BoxError};
 pub use draw::{Draw, Draws};
 pub use listen::{AcceptOptions, BindError, Drain, Listener, Workers, accept};
-pub use mock::{Flow, MockService, MockSet, Offered, Outcome};
+pub use mock::{Flow, MockService, MockSet, Offered};
 pub use peer::Peer;
 pub use problem::Problem;
 pub use reason::Reason;

@@ -5,8 +5,9 @@
 //! the request must come back unspent; and a ready answer must not cost an allocation.
 
 use crate::body::Body;
+use futures_util::future::Either;
 use http::{Request, Response};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -24,44 +25,46 @@ pub trait MockSet: Send + Sync {
 
 /// The mock of one service.
 pub trait MockService: Send + Sync {
-    /// Offers a request. The body is read only when an endpoint matches and needs it.
-    fn offer(&self, request: Request<Body>) -> Offered;
+    /// Offers a request. A mock that declines leaves it as it was; one that answers takes what it
+    /// needs, and leaves method and target for the record. The body is read only when an endpoint
+    /// matches and needs it.
+    fn offer(&self, request: &mut Request<Body>) -> Offered;
 }
 
 /// Builds the answer that explains a miss.
 pub type Explain = Box<dyn FnOnce(&Request<Body>) -> Response<Body> + Send>;
 
-/// What became of an offer.
+/// What became of an offer. Answers have `x-stitch-source: mock` and `x-stitch-endpoint` set.
 pub enum Offered {
-    /// Decided at once.
-    Now(Outcome),
-    /// Decided later: a delay, a body to read, a remote daemon.
-    Later(BoxFuture<Outcome>),
-}
-
-/// How a mock took a request.
-pub enum Outcome {
-    /// An endpoint matched; this is its answer, with `x-stitch-source: mock` and
-    /// `x-stitch-endpoint` set.
-    Answer(Response<Body>),
-    /// Nothing matched. The request comes back as it was, and `explain` builds the answer (404 or
-    /// 405, with what is near) for callers that have nowhere else to go.
-    Miss {
-        /// The request, unspent. Boxed to keep the common variant small.
-        request: Box<Request<Body>>,
-        /// Builds the explaining answer; only called when it is needed.
-        explain: Explain,
-    },
+    /// An endpoint matched; this is its answer.
+    Now(Response<Body>),
+    /// An endpoint matched, and its answer takes time: a delay, a body to read, a remote daemon.
+    Later(BoxFuture<Response<Body>>),
+    /// Nothing matched. This builds the answer (404 or 405, with what is near) for callers that
+    /// have nowhere else to go.
+    Miss(Explain),
 }
 
 impl Offered {
-    /// Waits for the outcome.
-    pub async fn outcome(self) -> Outcome {
+    /// The answer, be it that there is none.
+    pub fn answer(
+        self,
+        request: &Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
         match self {
-            Self::Now(outcome) => outcome,
-            Self::Later(later) => later.await,
+            Self::Now(response) => Either::Left(ready(response)),
+            Self::Later(later) => Either::Right(later),
+            Self::Miss(explain) => Either::Left(ready(explain(request))),
         }
     }
+}
+
+/// Takes a request out of where it stands, leaving its method and target there.
+pub fn take_request(request: &mut Request<Body>) -> Request<Body> {
+    let mut left = Request::new(Body::Empty);
+    *left.method_mut() = request.method().clone();
+    *left.uri_mut() = request.uri().clone();
+    std::mem::replace(request, left)
 }
 
 /// A way to call a declared service by name, through mode, policies and trace: the proxy's own flow

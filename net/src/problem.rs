@@ -63,6 +63,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(REASON, self.reason.header());
+        response.extensions_mut().insert(self.reason);
         response
     }
 
@@ -152,6 +153,7 @@ mod tests {
             request.insert(ACCEPT, HeaderValue::from_static(accept));
         }
         let response = problem.respond(&request);
+        assert_eq!(response.extensions().get(), Some(&problem.reason));
         let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (content_type, String::from_utf8(body.to_vec()).unwrap())

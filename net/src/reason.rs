@@ -33,6 +33,12 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $status,)* }
             }
 
+            /// The reason that a header names.
+            pub fn of(value: &HeaderValue) -> Option<Self> {
+                let named = |reason: &&Self| reason.as_str().as_bytes() == value.as_bytes();
+                Self::ALL.iter().find(named).copied()
+            }
+
             /// The name as a header value.
             pub fn header(self) -> HeaderValue {
                 HeaderValue::from_static(self.as_str())

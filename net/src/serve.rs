@@ -16,10 +16,11 @@ pub trait Serve: Send + Sync + 'static {
     /// without boxing.
     type Body: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static;
 
-    /// Answers one request.
+    /// Answers one request. What the future needs of the handler it has to clone: most answers need
+    /// nothing.
     fn serve(
-        self: Arc<Self>,
+        &self,
         request: Request<Body>,
         peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 }

@@ -1,35 +1,30 @@
 //! The answer's body on its way to the caller: counts its bytes and closes the call at its end.
 
-use crate::flow::Call;
-use crate::upstream::InFlight;
+use crate::flow::Ongoing;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use stitch_net::{Body, BoxError};
 
-/// What an answer holds on to until its body has ended.
-#[derive(Debug, Default)]
-pub(crate) struct Holds {
-    /// The request's place in its endpoint's load.
-    pub in_flight: Option<InFlight>,
-}
-
 /// The body of every answer that leaves the proxy.
 #[derive(Debug)]
 pub struct Outgoing {
     body: Body,
-    /// Dropped at the end, or early when the caller goes away.
-    call: Option<Box<Call>>,
+    /// Dropped at the end, or early when the caller goes away. Answers that are as good as sent have
+    /// none any more.
+    call: Option<Box<Ongoing>>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, call: Box<Call>) -> Self {
-        let mut outgoing = Self { body, call: Some(call) };
-        if outgoing.body.is_end_stream() {
-            outgoing.call = None;
-        }
-        outgoing
+    /// A body whose call is over.
+    pub(crate) fn settled(body: Body) -> Self {
+        Self { body, call: None }
+    }
+
+    pub(crate) fn new(body: Body, call: Ongoing) -> Self {
+        let call = (!body.is_end_stream()).then(|| Box::new(call));
+        Self { body, call }
     }
 }
 
@@ -45,7 +40,7 @@ impl HttpBody for Outgoing {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(data), Some(call)) = (frame.data_ref(), &mut self.call) {
-                    call.record.bytes += data.len() as u64;
+                    call.sent(data.len() as u64);
                 }
                 if self.body.is_end_stream() {
                     self.call = None;

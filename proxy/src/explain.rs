@@ -1,5 +1,6 @@
 //! `stitch explain`: which rule claims a request and what would happen to it, without sending it.
 
+use crate::hygiene::requested_host;
 use crate::route::{Decision, Role, decide};
 use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot};
@@ -60,7 +61,8 @@ impl Candidate {
 /// Explains a request as it would arrive at a listener with this role.
 pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Explanation {
     let mut explanation = Explanation::default();
-    match decide(snapshot, role, request) {
+    let host = requested_host(request.headers(), request.uri());
+    match decide(snapshot, role, request, host.as_ref()) {
         Err(_) => explanation.rule = "the listener's service is gone".to_owned(),
         Ok(Decision::Service(service)) => {
             explanation.rule = match role {
@@ -96,7 +98,7 @@ pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Exp
 }
 
 fn is_by_host(snapshot: &Snapshot, request: &Request<Body>) -> bool {
-    let host = crate::hygiene::requested_host(request.headers(), request.uri());
+    let host = requested_host(request.headers(), request.uri());
     let host = host.as_ref().and_then(|host| host.to_str().ok());
     host.is_some_and(|host| snapshot.hosts.get(crate::route::Authority::parse(host)).is_some())
 }

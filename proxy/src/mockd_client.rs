@@ -11,7 +11,8 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use stitch_config::Place;
 use stitch_config::model::{Timeouts, Upstream};
-use stitch_net::Body;
+use stitch_net::reason::REASON;
+use stitch_net::{Body, Reason};
 
 /// A client for one mock daemon.
 #[derive(Debug)]
@@ -42,6 +43,9 @@ impl MockdClient {
         let error = match send(&self.endpoint, body, &Unchanged(&head), limit).await {
             Ok(Received::Response(mut response)) => {
                 hygiene::clean_response(response.headers_mut());
+                if let Some(reason) = response.headers().get(REASON).and_then(Reason::of) {
+                    response.extensions_mut().insert(reason);
+                }
                 return response;
             }
             Ok(Received::Switched(..)) => SendError::Exchange(ExchangeError::Protocol(

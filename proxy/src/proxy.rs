@@ -24,12 +24,11 @@ pub type Builtin = Arc<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>> + Send
 /// The running proxy.
 pub struct Proxy {
     snapshot: ArcSwap<Snapshot>,
-    pub(crate) log: Arc<AccessLog>,
+    pub(crate) log: AccessLog,
     pub(crate) via: ViaToken,
     pub(crate) builtin: Builtin,
     /// Requests that no declared service was meant to answer.
     pub(crate) nobody: Arc<ServiceState>,
-    pub(crate) nobody_name: Arc<str>,
 }
 
 impl Proxy {
@@ -37,11 +36,10 @@ impl Proxy {
     pub fn new(snapshot: Snapshot, log: AccessLog, builtin: Builtin) -> Arc<Self> {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
-            log: Arc::new(log),
+            log,
             via: ViaToken::new(fastrand::u64(..) >> 16),
             builtin,
-            nobody: Arc::new(ServiceState::new("-")),
-            nobody_name: "-".into(),
+            nobody: Arc::new(ServiceState::new("-".into())),
         })
     }
 
@@ -78,6 +76,12 @@ impl Proxy {
     }
 }
 
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proxy")
+    }
+}
+
 /// Why a mode was not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetModeError {
@@ -106,13 +110,13 @@ impl Serve for Gate {
     type Body = Outgoing;
 
     fn serve(
-        self: Arc<Self>,
+        &self,
         request: Request<Body>,
         peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Outgoing>> + Send + 'static {
-        let snapshot = self.proxy.snapshot();
-        let call = Call::arrive(self.proxy.log.clone(), &snapshot, request, Some(peer));
-        match flow::begin(&self.proxy, snapshot, &self.role, call) {
+    ) -> impl Future<Output = Response<Outgoing>> + Send + use<> {
+        let snapshot = self.proxy.snapshot.load();
+        let call = Call::arrive(&snapshot, request, Some(peer));
+        match flow::begin(&self.proxy, &snapshot, &self.role, call) {
             Begun::Answered(response) => Either::Left(ready(response)),
             Begun::Waiting(waiting) => Either::Right(waiting),
         }
@@ -126,8 +130,8 @@ impl Flow for EventFlow {
     fn call(&self, service: &str, request: Request<Body>) -> BoxFuture<Response<Body>> {
         let proxy = &self.0;
         let snapshot = proxy.snapshot();
-        let call = Call::arrive(proxy.log.clone(), &snapshot, request, None);
-        match flow::begin_for(proxy, snapshot, service, call) {
+        let call = Call::arrive(&snapshot, request, None);
+        match flow::begin_for(proxy, &snapshot, service, call) {
             Begun::Answered(response) => Box::pin(ready(response.map(Body::boxed))),
             Begun::Waiting(waiting) => Box::pin(waiting.map(|response| response.map(Body::boxed))),
         }

@@ -15,13 +15,10 @@ use tokio::time::Instant;
 /// What is known about a request on its way.
 #[derive(Debug)]
 pub(crate) struct Record {
-    log: Arc<AccessLog>,
     started: Instant,
-    peer: Option<SocketAddr>,
-    method: Method,
-    uri: Uri,
     pub caller: Option<Arc<str>>,
-    target: Option<Target>,
+    /// The service that was meant, be it nobody.
+    target: Option<Arc<ServiceState>>,
     source: Source,
     reason: Option<Reason>,
     pub endpoint: Option<Arc<Endpoint>>,
@@ -30,25 +27,21 @@ pub(crate) struct Record {
     pub bytes: u64,
 }
 
-#[derive(Debug)]
-struct Target {
-    name: Arc<str>,
-    state: Arc<ServiceState>,
+/// What else the log tells about a request.
+pub(crate) struct Circumstances<'a> {
+    pub method: &'a Method,
+    /// As the client sent it.
+    pub uri: &'a Uri,
+    /// Nobody connected for requests that events cause.
+    pub peer: Option<SocketAddr>,
+    pub host: Option<&'a HeaderValue>,
+    pub request_id: &'a HeaderValue,
 }
 
 impl Record {
-    pub fn begin(
-        log: Arc<AccessLog>,
-        method: &Method,
-        uri: &Uri,
-        peer: Option<SocketAddr>,
-    ) -> Self {
+    pub fn begin() -> Self {
         Self {
-            log,
             started: Instant::now(),
-            peer,
-            method: method.clone(),
-            uri: uri.clone(),
             caller: None,
             target: None,
             source: Source::Stitch,
@@ -60,10 +53,10 @@ impl Record {
     }
 
     /// Names the service; may be done once.
-    pub fn meant_for(&mut self, name: &Arc<str>, state: &Arc<ServiceState>) {
+    pub fn meant_for(&mut self, state: &Arc<ServiceState>) {
         if self.target.is_none() {
             state.stats.begin();
-            self.target = Some(Target { name: name.clone(), state: state.clone() });
+            self.target = Some(state.clone());
         }
     }
 
@@ -85,30 +78,30 @@ impl Record {
     }
 
     /// Counts and logs. Without an answer the caller must have gone away.
-    pub fn close(&mut self, host: Option<&HeaderValue>, request_id: &HeaderValue) {
+    pub fn close(&mut self, log: &AccessLog, around: &Circumstances<'_>) {
         if self.status == 0 {
             self.status = Reason::ClientClosed.status();
             self.reason = Some(Reason::ClientClosed);
         }
         let took = self.started.elapsed();
         if let Some(target) = &self.target {
-            target.state.stats.finish(self.source, self.status, took);
+            target.stats.finish(self.source, self.status, self.reason, took);
         }
-        if self.log.wants(self.status, self.reason) {
-            self.log.write(self.line(took, host, request_id));
+        if log.wants(self.status, self.reason) {
+            log.write(self.line(took, around));
         }
     }
 
-    fn line(&self, took: Duration, host: Option<&HeaderValue>, request_id: &HeaderValue) -> Line {
+    fn line(&self, took: Duration, around: &Circumstances<'_>) -> Line {
         let text = |value: Option<&HeaderValue>| {
             value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
         Line {
             at: SystemTime::now(),
-            peer: self.peer.map_or_else(|| "event".to_owned(), |peer| peer.to_string()),
-            method: self.method.to_string(),
-            host: text(host),
-            path: self.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
+            peer: around.peer.map_or_else(|| "event".to_owned(), |peer| peer.to_string()),
+            method: around.method.to_string(),
+            host: text(around.host),
+            path: around.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
             status: self.status,
             bytes: self.bytes,
             took,
@@ -116,7 +109,7 @@ impl Record {
             source: self.source.as_str(),
             endpoint: self.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
             reason: self.reason,
-            request_id: text(Some(request_id)),
+            request_id: text(Some(around.request_id)),
             caller: self.caller.as_deref().unwrap_or_default().to_owned(),
         }
     }

@@ -22,6 +22,8 @@ pub struct Service {
 /// What a service keeps over reloads.
 #[derive(Debug)]
 pub struct ServiceState {
+    /// The service's name; `-` stands for nobody.
+    pub name: Arc<str>,
     /// Counters and their metrics.
     pub stats: ServiceStats,
     /// A mode set at run time: index into [`Mode::ALL`] plus one; 0 means none.
@@ -29,8 +31,8 @@ pub struct ServiceState {
 }
 
 impl ServiceState {
-    pub(crate) fn new(name: &str) -> Self {
-        Self { stats: ServiceStats::new(name), mode: AtomicU8::new(0) }
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        Self { stats: ServiceStats::new(&name), name, mode: AtomicU8::new(0) }
     }
 
     /// The mode set at run time.
@@ -68,7 +70,7 @@ impl Service {
                 previous.drop_override_if_file_changed(declared);
                 previous.state.clone()
             }
-            None => Arc::new(ServiceState::new(&declared.name)),
+            None => Arc::new(ServiceState::new(declared.name.clone())),
         };
         Self { declared: declared.clone(), endpoints, mock, state }
     }

@@ -4,6 +4,7 @@
 use metrics::{Gauge, Histogram};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
+use stitch_net::Reason;
 
 /// Who answered a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 pub struct ServiceStats {
     /// By source and status class.
     requests: [[AtomicU64; CLASSES.len()]; Source::ALL.len()],
+    /// By [`Reason`]: answers that did not come from where they were meant to.
+    failures: [AtomicU64; Reason::ALL.len()],
     in_flight: AtomicI64,
     published: Published,
 }
@@ -71,6 +74,7 @@ impl ServiceStats {
             metrics::histogram!("stitch_request_duration_seconds", "service" => service.to_owned());
         Self {
             requests: Default::default(),
+            failures: Default::default(),
             in_flight: AtomicI64::new(0),
             published: Published { service: service.to_owned(), in_flight, duration },
         }
@@ -82,13 +86,16 @@ impl ServiceStats {
     }
 
     /// It has been answered, or given up (status 499).
-    pub fn finish(&self, source: Source, status: u16, took: Duration) {
+    pub fn finish(&self, source: Source, status: u16, reason: Option<Reason>, took: Duration) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let class = match status / 100 {
             class @ 1..=5 => usize::from(class),
             _ => 0,
         };
         self.requests[source as usize][class].fetch_add(1, Ordering::Relaxed);
+        if let Some(reason) = reason {
+            self.failures[reason as usize].fetch_add(1, Ordering::Relaxed);
+        }
         self.published.duration.record(took.as_secs_f64());
     }
 
@@ -117,6 +124,14 @@ impl ServiceStats {
                 }
             }
         }
+        for (count, reason) in self.failures.iter().zip(Reason::ALL) {
+            let count = count.load(Ordering::Relaxed);
+            if count > 0 {
+                metrics::counter!("stitch_failures_total",
+                    "service" => self.published.service.clone(), "reason" => reason.as_str())
+                .absolute(count);
+            }
+        }
         #[expect(clippy::cast_precision_loss, reason = "a count of requests in flight is small")]
         self.published.in_flight.set(self.in_flight.load(Ordering::Relaxed) as f64);
     }
@@ -139,7 +154,7 @@ mod tests {
             [(Source::Real, 200), (Source::Real, 503), (Source::Mock, 201), (Source::Stitch, 999)]
         {
             stats.begin();
-            stats.finish(source, status, Duration::from_millis(1));
+            stats.finish(source, status, None, Duration::from_millis(1));
         }
         stats.begin();
         let expected =

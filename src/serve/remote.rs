@@ -5,11 +5,12 @@
 //! comes from the daemon. The service travels in `x-stitch-service`; Host stays as it was.
 
 use crate::cli::Endpoint;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request};
 use std::sync::Arc;
 use stitch_mockd::Engine;
+use stitch_net::mock::take_request;
 use stitch_net::reason::SERVICE;
-use stitch_net::{Body, MockService, MockSet, Offered, Outcome};
+use stitch_net::{Body, MockService, MockSet, Offered};
 use stitch_proxy::MockdClient;
 
 /// The way to a mock daemon.
@@ -68,19 +69,16 @@ struct RemoteService {
 }
 
 impl MockService for RemoteService {
-    fn offer(&self, mut request: Request<Body>) -> Offered {
+    fn offer(&self, request: &mut Request<Body>) -> Offered {
         let name = self.service.as_ref().map(|(name, _)| name.as_str());
         if !self.engine.would_answer(name, request.method(), request.uri().path()) {
-            let explain = self.engine.miss(name);
-            return Offered::Now(Outcome::Miss { request: Box::new(request), explain });
+            return Offered::Miss(self.engine.miss(name));
         }
+        let mut request = take_request(request);
         if let Some((_, header)) = &self.service {
             request.headers_mut().insert(SERVICE, header.clone());
         }
         let client = self.client.clone();
-        Offered::Later(Box::pin(async move {
-            let response: Response<Body> = client.call(request).await;
-            Outcome::Answer(response)
-        }))
+        Offered::Later(Box::pin(async move { client.call(request).await }))
     }
 }

@@ -15,7 +15,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use std::sync::Arc;
 use std::time::Duration;
 use stitch_config::model::Failure;
-use stitch_net::{Body, Draw, Offered, Outcome, Problem, Reason};
+use stitch_net::mock::take_request;
+use stitch_net::{Body, Draw, Offered, Problem, Reason};
 
 /// The largest request body that templates may read.
 const MAX_REQUEST_BODY: usize = 1 << 20;
@@ -24,40 +25,37 @@ const MAX_REQUEST_BODY: usize = 1 << 20;
 pub(crate) fn respond(
     endpoint: &Arc<EndpointMock>,
     shared: &Arc<Shared>,
-    request: Request<Body>,
+    request: &mut Request<Body>,
 ) -> Offered {
     let k = endpoint.counters.hit();
     let delay = delay(endpoint, shared, k);
     let failure = failure(endpoint, shared, k);
     if delay.is_none() {
         if let Some(failure) = failure {
-            return now(fail(endpoint, failure, request.headers()));
+            return Offered::Now(fail(endpoint, failure, request.headers()));
         }
         if endpoint.is_static {
-            return now(finished(endpoint, request.method()));
+            return Offered::Now(finished(endpoint, request.method()));
         }
         let waits = endpoint.needs_body && !request.body().is_end_stream()
             || matches!(endpoint.body, AnswerBody::File(_));
         if !waits {
-            let (parts, _) = request.into_parts();
-            return now(render(endpoint, shared, k, parts, Bytes::new(), None));
+            let (parts, _) = take_request(request).into_parts();
+            return Offered::Now(render(endpoint, shared, k, parts, Bytes::new(), None));
         }
     }
     let (endpoint, shared, failure) = (endpoint.clone(), shared.clone(), failure.cloned());
+    let request = take_request(request);
     Offered::Later(Box::pin(async move {
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
         }
-        Outcome::Answer(match failure {
+        match failure {
             Some(failure) => fail(&endpoint, &failure, request.headers()),
             None if endpoint.is_static => finished(&endpoint, request.method()),
             None => read_and_render(&endpoint, &shared, k, request).await,
-        })
+        }
     }))
-}
-
-fn now(response: Response<Body>) -> Offered {
-    Offered::Now(Outcome::Answer(response))
 }
 
 fn delay(endpoint: &EndpointMock, shared: &Shared, k: u64) -> Option<Duration> {
@@ -136,14 +134,13 @@ async fn read_body(body: Body) -> Result<Bytes, Problem> {
 
 /// Adds one header to an answer, now or later.
 pub(crate) fn tagged(offered: Offered, name: HeaderName, value: HeaderValue) -> Offered {
-    let tag = move |mut outcome: Outcome| {
-        if let Outcome::Answer(response) = &mut outcome {
-            response.headers_mut().insert(name, value);
-        }
-        outcome
+    let tag = move |mut response: Response<Body>| {
+        response.headers_mut().insert(name, value);
+        response
     };
     match offered {
-        Offered::Now(outcome) => Offered::Now(tag(outcome)),
+        Offered::Now(response) => Offered::Now(tag(response)),
         Offered::Later(later) => Offered::Later(Box::pin(async move { tag(later.await) })),
+        Offered::Miss(explain) => Offered::Miss(explain),
     }
 }

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use std::time::Duration;
-use stitch_net::{Body, MockSet as _, Offered, Outcome};
+use stitch_net::{Body, MockSet as _, Offered};
 use tokio::time::Instant;
 
 #[tokio::test]
 async fn a_static_answer_is_ready_at_once() {
     let engine = api(r#"- { path: /a, response: { b: 1, a: [true, null, 2.5] } }"#);
-    let offered = engine.service("api").unwrap().offer(request("GET /a?x=1"));
-    let Offered::Now(Outcome::Answer(response)) = offered else { panic!("not at once") };
+    let offered = engine.service("api").unwrap().offer(&mut request("GET /a?x=1"));
+    let Offered::Now(response) = offered else { panic!("not at once") };
     let seen = crate::testing::read(response).await;
     assert_eq!(
         (seen.status, seen.text.as_str()),
@@ -225,7 +225,10 @@ async fn ten_thousand_delays_pass_together() {
     let engine = api("- { path: /, delay: 1s, response: a }");
     let mock = engine.service("api").unwrap();
     let start = Instant::now();
-    let waiting = (0..10_000).map(|_| mock.offer(request("GET /")).outcome());
+    let waiting = (0..10_000).map(|_| match mock.offer(&mut request("GET /")) {
+        Offered::Later(later) => later,
+        _ => panic!("not later"),
+    });
     let answered = futures_util::future::join_all(waiting).await.len();
     assert_eq!(answered, 10_000);
     assert!(start.elapsed() < Duration::from_millis(1100), "{:?}", start.elapsed());
@@ -280,13 +283,11 @@ async fn large_files_stay_on_disk() {
     let engine =
         api(&format!("- {{ path: /, response: {{ file: {:?} }} }}", path.display().to_string()));
     let mock = engine.service("api").unwrap();
-    let Outcome::Answer(head) = mock.offer(request("HEAD /")).outcome().await else {
-        panic!("miss")
-    };
+    let mut asked = request("HEAD /");
+    let head = mock.offer(&mut asked).answer(&asked).await;
     assert_eq!(head.headers()["content-length"], "67108865");
-    let Outcome::Answer(whole) = mock.offer(request("GET /")).outcome().await else {
-        panic!("miss")
-    };
+    let mut asked = request("GET /");
+    let whole = mock.offer(&mut asked).answer(&asked).await;
     let body = whole.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body.len(), (64 << 20) + 1);
     std::fs::remove_file(&path).unwrap();

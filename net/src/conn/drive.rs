@@ -161,7 +161,7 @@ fn answer<S: Serve>(
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             Err(Box::new(response))
         }
-        None => Ok(serve.clone().serve(request.map(Body::from), peer.clone())),
+        None => Ok(serve.serve(request.map(Body::from), peer.clone())),
     };
     async move {
         let response = match answering {

@@ -16,12 +16,19 @@ struct Echo(Option<Ending>);
 impl Serve for Echo {
     type Body = Body;
 
-    async fn serve(self: Arc<Self>, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
-        if let (Some(ending), "/end") = (&self.0, request.uri().path()) {
-            peer.connection.end(ending.clone());
-            std::future::pending::<()>().await;
+    fn serve(
+        &self,
+        request: Request<Body>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<Body>> + use<> {
+        let ending = self.0.clone();
+        async move {
+            if let (Some(ending), "/end") = (ending, request.uri().path()) {
+                peer.connection.end(ending);
+                std::future::pending::<()>().await;
+            }
+            Response::new(Body::from(request.uri().path().to_owned()))
         }
-        Response::new(Body::from(request.uri().path().to_owned()))
     }
 }
 

@@ -6,7 +6,6 @@ use crate::stats::Source;
 use http::header::{HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 use stitch_config::pattern::{PathPattern, PathTemplate};
-use stitch_net::reason::REASON;
 use stitch_net::{Body, Reason};
 
 /// An answer and where it came from.
@@ -23,12 +22,9 @@ impl Answer {
         Self { response, source: Source::Stitch, reason: None }
     }
 
-    /// Made by a mock; its reason, if it has one, is in its header.
+    /// Made by a mock; its reason, if it has one, is among its extensions.
     pub fn by_mock(response: Response<Body>) -> Self {
-        let reason = response.headers().get(REASON).and_then(|value| {
-            Reason::ALL.iter().find(|reason| value.as_bytes() == reason.as_str().as_bytes())
-        });
-        let reason = reason.copied();
+        let reason = response.extensions().get().copied();
         Self { response, source: Source::Mock, reason }
     }
 }

@@ -1,11 +1,12 @@
 //! What is learnt about a request when it arrives, and the marks put on its answer.
 
 use crate::access_log::AccessLog;
-use crate::body::Holds;
 use crate::hygiene::{self, REQUEST_ID};
-use crate::record::Record;
+use crate::proxy::Proxy;
+use crate::record::{Circumstances, Record};
 use crate::rescue::Failure;
 use crate::snapshot::Snapshot;
+use crate::upstream::InFlight;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::HeaderValue;
@@ -23,51 +24,54 @@ use stitch_net::{Body, Peer};
 pub(crate) struct Call {
     /// The request; taken out when it is handed on.
     pub request: Request<Body>,
+    /// What was asked for, when a route has changed it.
+    pub asked_for: Option<Box<Uri>>,
     /// `None` for requests that events cause.
     pub peer: Option<Arc<Peer>>,
     /// The host that was asked for.
     pub host: Option<HeaderValue>,
     /// `Upgrade` and the client's side of it.
-    pub upgrade: Option<(HeaderValue, OnUpgrade)>,
+    pub upgrade: Option<Box<(HeaderValue, OnUpgrade)>>,
     pub request_id: HeaderValue,
     /// Undeclared targets are passed through unmarked.
     pub unmarked: bool,
     /// Whether the request came through other proxies, perhaps us.
     pub seen_via: bool,
-    pub holds: Holds,
-    /// Closed when the call is dropped.
+    /// The request's place in its endpoint's load.
+    pub in_flight: Option<InFlight>,
     pub record: Record,
 }
 
 impl Call {
     /// Cleans the request and remembers what later steps need.
     pub fn arrive(
-        log: Arc<AccessLog>,
         snapshot: &Snapshot,
         mut request: Request<Body>,
         peer: Option<Arc<Peer>>,
-    ) -> Box<Self> {
+    ) -> Self {
         let remote = peer.as_ref().map(|peer| peer.remote);
-        let mut record = Record::begin(log, request.method(), request.uri(), remote);
+        let mut record = Record::begin();
         let trusted = remote.is_none_or(|remote| snapshot.trusts(remote.ip()));
         let host = hygiene::requested_host(request.headers(), request.uri());
         let found = hygiene::clean_request(request.headers_mut(), trusted);
-        let upgrade = found.upgrade.map(|value| (value, hyper::upgrade::on(&mut request)));
+        let upgrade =
+            found.upgrade.map(|value| Box::new((value, hyper::upgrade::on(&mut request))));
         let kept = found.request_id && trusted;
         let kept = kept.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);
         record.caller = found.proxy_authorization.as_ref().and_then(proxy_user);
-        Box::new(Self {
+        Self {
             request,
+            asked_for: None,
             peer,
             host,
             upgrade,
             request_id,
             unmarked: false,
             seen_via: found.via,
-            holds: Holds::default(),
+            in_flight: None,
             record,
-        })
+        }
     }
 
     /// Holds the body to `limits.body`: at once when its length is known, else while it is read.
@@ -89,11 +93,37 @@ impl Call {
             response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
         }
     }
+
+    /// Counts and logs; to be called once.
+    pub fn close(&mut self, log: &AccessLog) {
+        let around = Circumstances {
+            method: self.request.method(),
+            uri: self.asked_for.as_deref().unwrap_or(self.request.uri()),
+            peer: self.peer.as_ref().map(|peer| peer.remote),
+            host: self.host.as_ref(),
+            request_id: &self.request_id,
+        };
+        self.record.close(log, &around);
+    }
 }
 
-impl Drop for Call {
+/// A call that takes its time: closed when it is dropped, be it answered or given up.
+#[derive(Debug)]
+pub(crate) struct Ongoing {
+    pub call: Call,
+    pub proxy: Arc<Proxy>,
+}
+
+impl Ongoing {
+    /// More of the answer's body was handed over.
+    pub fn sent(&mut self, bytes: u64) {
+        self.call.record.bytes += bytes;
+    }
+}
+
+impl Drop for Ongoing {
     fn drop(&mut self) {
-        self.record.close(self.host.as_ref(), &self.request_id);
+        self.call.close(&self.proxy.log);
     }
 }
 
@@ -107,19 +137,25 @@ fn proxy_user(value: &HeaderValue) -> Option<Arc<str>> {
 
 /// Gives a request the path that a route's `rewrite:` asks for; the query stays.
 pub(super) fn rewrite_path(
-    request: &mut Request<Body>,
+    call: &mut Call,
     pattern: &PathPattern,
     template: &PathTemplate,
 ) -> Result<(), Failure> {
-    let path = request.uri().path();
+    let target = rewritten(call.request.uri(), pattern, template)?;
+    let asked_for = std::mem::replace(call.request.uri_mut(), target);
+    call.asked_for = Some(Box::new(asked_for));
+    Ok(())
+}
+
+fn rewritten(uri: &Uri, pattern: &PathPattern, template: &PathTemplate) -> Result<Uri, Failure> {
+    let path = uri.path();
     let captures = pattern.captures(path).unwrap_or_default();
     let mut target = template.render(pattern, path, &captures);
-    if let Some(query) = request.uri().query() {
+    if let Some(query) = uri.query() {
         target.push('?');
         target.push_str(query);
     }
-    *request.uri_mut() = origin_form(target)?;
-    Ok(())
+    origin_form(target)
 }
 
 /// A request target without scheme and authority.
@@ -149,9 +185,7 @@ mod tests {
     fn a_rewrite_keeps_the_query() {
         let pattern = PathPattern::parse("/api/users/**").unwrap();
         let template = PathTemplate::parse("/users/**", &pattern).unwrap();
-        let mut request =
-            Request::builder().uri("http://x/api/users/1?a=b").body(Body::Empty).unwrap();
-        rewrite_path(&mut request, &pattern, &template).unwrap();
-        assert_eq!(request.uri(), "/users/1?a=b");
+        let uri = Uri::from_static("http://x/api/users/1?a=b");
+        assert_eq!(rewritten(&uri, &pattern, &template).unwrap(), "/users/1?a=b");
     }
 }

@@ -12,7 +12,7 @@ mod service;
 mod answer;
 
 pub(crate) use answer::Answer;
-pub(crate) use arrival::Call;
+pub(crate) use arrival::{Call, Ongoing};
 pub(crate) use run::{Begun, begin, begin_for};
 
 use run::Answered;

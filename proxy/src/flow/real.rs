@@ -29,7 +29,7 @@ pub(super) async fn answer(
 ) -> Answered {
     let (endpoint, in_flight) =
         pick(&service.endpoints, |below| fastrand::u64(..below)).ok_or(Failure::NoEndpoint)?;
-    call.holds.in_flight = Some(in_flight);
+    call.in_flight = Some(in_flight);
     let host = call.host.as_ref().filter(|_| service.declared.preserve_host);
     let host = host.unwrap_or(&endpoint.authority).clone();
     let mut response = exchange(proxy, endpoint, host, timeout, call).await?;
@@ -107,7 +107,7 @@ fn outbound<'a>(
         host: call.host.as_ref(),
         request_id: &call.request_id,
     });
-    let upgrade = call.upgrade.as_ref().map(|(upgrade, _)| upgrade);
+    let upgrade = call.upgrade.as_ref().map(|upgrade| &upgrade.0);
     Outbound { host, via: &proxy.via, upgrade, marks }
 }
 
@@ -150,12 +150,13 @@ fn switch_protocols(
     upstream: (TcpStream, Bytes),
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
-    let Some((wanted, client)) = call.upgrade.take() else {
+    let Some(upgrade) = call.upgrade.take() else {
         return Err(Box::new(Failure::Protocol {
             endpoint: endpoint.to_string(),
             what: "it switched protocols although nobody asked".to_owned(),
         }));
     };
+    let (wanted, client) = *upgrade;
     tunnel::join_upgraded(client, upstream, call.peer.clone());
     let headers = response.headers_mut();
     let agreed = headers.get(UPGRADE).cloned();

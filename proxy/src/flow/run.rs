@@ -4,7 +4,7 @@
 //! is made for them. What has to wait goes on in [`carry_out`], on the heap, because hyper moves a
 //! handler's future about and its size would be paid for by every request.
 
-use super::{Answer, Call, Step, answer, arrival, connect, real, service};
+use super::{Answer, Call, Ongoing, Step, answer, arrival, connect, real, service};
 use crate::body::Outgoing;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
@@ -13,8 +13,12 @@ use crate::snapshot::{RouteTarget, Snapshot};
 use http::{Method, Response};
 use std::sync::Arc;
 use stitch_config::model::{RouteAction, Timeouts};
-use stitch_net::mock::BoxFuture;
+use stitch_net::Body;
+use stitch_net::mock::{BoxFuture, take_request};
 use stitch_net::reason::SERVICE;
+
+/// Bodies up to this many bytes leave with one write, and are counted when they are handed over.
+const AS_GOOD_AS_SENT: usize = 16 * 1024;
 
 /// What a step comes to. Failures are boxed because they are rare and large.
 pub(super) type Answered = Result<Answer, Box<Failure>>;
@@ -30,21 +34,21 @@ pub(crate) enum Begun {
 /// Begins a request that came to a listener.
 pub(crate) fn begin(
     proxy: &Arc<Proxy>,
-    snapshot: Arc<Snapshot>,
+    snapshot: &Arc<Snapshot>,
     role: &Role,
-    mut call: Box<Call>,
+    mut call: Call,
 ) -> Begun {
-    let step = guard(proxy, &snapshot, role, &mut call)
-        .and_then(|()| next_step(proxy, &snapshot, role, &mut call));
+    let step = guard(proxy, snapshot, role, &mut call)
+        .and_then(|()| next_step(proxy, snapshot, role, &mut call));
     go_on(proxy, snapshot, step, call)
 }
 
 /// Begins a request that an event caused. It goes to the service directly, as if from a trusted peer.
 pub(crate) fn begin_for(
     proxy: &Arc<Proxy>,
-    snapshot: Arc<Snapshot>,
+    snapshot: &Arc<Snapshot>,
     name: &str,
-    mut call: Box<Call>,
+    mut call: Call,
 ) -> Begun {
     let step = match snapshot.service(name) {
         Some(service) => Ok(service::meet(service, service.declared.timeout, &mut call)),
@@ -55,24 +59,56 @@ pub(crate) fn begin_for(
 
 fn go_on(
     proxy: &Arc<Proxy>,
-    snapshot: Arc<Snapshot>,
+    snapshot: &Arc<Snapshot>,
     step: Result<Step, Box<Failure>>,
-    mut call: Box<Call>,
+    mut call: Call,
 ) -> Begun {
-    let proxy = proxy.clone();
-    match step {
-        Err(failure) => Begun::Answered(depart(Err(failure), call)),
-        Ok(Step::Done(answer)) => {
-            attribute(&proxy, &snapshot, &answer, &mut call);
-            Begun::Answered(depart(Ok(answer), call))
+    let answered = match step {
+        Err(failure) => Err(failure),
+        Ok(Step::Done(answer)) => Ok(answer),
+        Ok(step) => return Begun::Waiting(wait(proxy, snapshot, step, call)),
+    };
+    let response = depart(proxy, snapshot, answered, &mut call);
+    Begun::Answered(match whole(response.body()) {
+        Some(bytes) => {
+            call.record.bytes = bytes;
+            call.close(&proxy.log);
+            response.map(Outgoing::settled)
         }
-        Ok(step) => Begun::Waiting(Box::pin(async move {
-            let answered = carry_out(&proxy, &snapshot, step, &mut call).await;
-            if let Ok(answer) = &answered {
-                attribute(&proxy, &snapshot, answer, &mut call);
+        None => {
+            let ongoing = Ongoing { call, proxy: proxy.clone() };
+            response.map(|body| Outgoing::new(body, ongoing))
+        }
+    })
+}
+
+fn wait(
+    proxy: &Arc<Proxy>,
+    snapshot: &Arc<Snapshot>,
+    step: Step,
+    call: Call,
+) -> BoxFuture<Response<Outgoing>> {
+    let (snapshot, mut ongoing) = (snapshot.clone(), Ongoing { call, proxy: proxy.clone() });
+    Box::pin(async move {
+        let Ongoing { call, proxy } = &mut ongoing;
+        let answered = carry_out(proxy, &snapshot, step, call).await;
+        let response = depart(proxy, &snapshot, answered, call);
+        match whole(response.body()) {
+            Some(bytes) => {
+                ongoing.sent(bytes);
+                response.map(Outgoing::settled)
             }
-            depart(answered, call)
-        })),
+            None => response.map(|body| Outgoing::new(body, ongoing)),
+        }
+    })
+}
+
+/// The length of a body that is as good as sent: here whole, and small enough for a socket's buffer.
+fn whole(body: &Body) -> Option<u64> {
+    match body {
+        Body::Empty => Some(0),
+        Body::Full(bytes) if bytes.len() <= AS_GOOD_AS_SENT => Some(bytes.len() as u64),
+        _ => None,
     }
 }
 
@@ -101,7 +137,8 @@ fn next_step(
     role: &Role,
     call: &mut Call,
 ) -> Result<Step, Box<Failure>> {
-    let decision = decide(snapshot, role, &call.request).map_err(Failure::Gone)?;
+    let decision =
+        decide(snapshot, role, &call.request, call.host.as_ref()).map_err(Failure::Gone)?;
     if *call.request.method() == Method::CONNECT {
         return Ok(Step::Connect(connect::Target::of(decision)));
     }
@@ -109,10 +146,10 @@ fn next_step(
         Decision::Service(service) => Ok(service::meet(service, service.declared.timeout, call)),
         Decision::Route(routed) => route(proxy, routed, call),
         Decision::Forward => {
-            call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
+            call.record.meant_for(&proxy.nobody);
             Ok(Step::Forward)
         }
-        Decision::Fallthrough => Ok(service::offer(&*snapshot.everything.0, None, call)),
+        Decision::Fallthrough => Ok(service::offer(&*snapshot.everything.0, call)),
     }
 }
 
@@ -135,7 +172,7 @@ fn route(
             });
             let (_, service) = picked.or(targets.first()).ok_or(Failure::NoEndpoint)?;
             if let Some(rewrite) = rewrite {
-                arrival::rewrite_path(&mut call.request, &route.matches.path, rewrite)?;
+                arrival::rewrite_path(call, &route.matches.path, rewrite)?;
             }
             let own = service.declared.timeout;
             let timeout = Timeouts {
@@ -145,11 +182,11 @@ fn route(
             Ok(service::meet(service, timeout, call))
         }
         (RouteTarget::Redirect, RouteAction::Redirect { to, status }) => {
-            call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
+            call.record.meant_for(&proxy.nobody);
             answer::redirect(&call.request, &route.matches.path, to, *status).map(Step::Done)
         }
         _ => {
-            call.record.meant_for(&proxy.nobody_name, &proxy.nobody);
+            call.record.meant_for(&proxy.nobody);
             Ok(Step::Builtin)
         }
     }
@@ -162,8 +199,8 @@ fn attribute(proxy: &Proxy, snapshot: &Snapshot, answer: &Answer, call: &mut Cal
     }
     let name = answer.response.headers().get(SERVICE).and_then(|name| name.to_str().ok());
     match name.and_then(|name| snapshot.service(name)) {
-        Some(service) => call.record.meant_for(&service.declared.name, &service.state),
-        None => call.record.meant_for(&proxy.nobody_name, &proxy.nobody),
+        Some(service) => call.record.meant_for(&service.state),
+        None => call.record.meant_for(&proxy.nobody),
     }
 }
 
@@ -177,23 +214,31 @@ async fn carry_out(
     match step {
         Step::Done(answer) => Ok(answer),
         Step::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
-        Step::Mock(later, then) => Box::pin(service::wait_for_mock(proxy, later, then, call)).await,
+        Step::Mock(later) => Ok(Answer::by_mock(later.await)),
         Step::RealThenMock(service, timeout) => {
             Box::pin(service::real_then_mock(proxy, &service, timeout, call)).await
         }
         Step::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
         Step::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,
         Step::Builtin => {
-            let request = std::mem::take(&mut call.request);
+            let request = take_request(&mut call.request);
             Ok(Answer::by_stitch((proxy.builtin)(request).await))
         }
     }
 }
 
-/// Writes what the caller is told besides; the call lives on until the answer's body has ended.
-fn depart(answered: Answered, mut call: Box<Call>) -> Response<Outgoing> {
+/// Attributes the answer and writes what the caller is told besides.
+fn depart(
+    proxy: &Proxy,
+    snapshot: &Snapshot,
+    answered: Answered,
+    call: &mut Call,
+) -> Response<Body> {
     let mut answer = match answered {
-        Ok(answer) => answer,
+        Ok(answer) => {
+            attribute(proxy, snapshot, &answer, call);
+            answer
+        }
         Err(failure) => {
             tracing::debug!(?failure, "Request failed");
             let response = failure.respond(call.record.service(), call.request.headers());
@@ -202,5 +247,5 @@ fn depart(answered: Answered, mut call: Box<Call>) -> Response<Outgoing> {
     };
     call.mark(&mut answer.response);
     call.record.answered(answer.response.status().as_u16(), answer.source, answer.reason);
-    answer.response.map(|body| Outgoing::new(body, call))
+    answer.response
 }

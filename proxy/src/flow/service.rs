@@ -1,67 +1,42 @@
 //! Real or mock: what a service's mode makes of a request.
 
 use super::{Answer, Answered, Call, Step, real};
-use crate::body::Holds;
 use crate::proxy::Proxy;
 use crate::replay::Spare;
 use crate::service::Service;
 use crate::stats::Source;
-use http::Request;
 use std::sync::Arc;
 use stitch_config::model::{Mode, Timeouts};
-use stitch_net::mock::{BoxFuture, Explain};
-use stitch_net::{Body, MockService, Offered, Outcome};
+use stitch_net::mock::{Explain, take_request};
+use stitch_net::{MockService, Offered};
 
 /// A request meets the service that was meant to answer it.
 pub(super) fn meet(service: &Arc<Service>, timeout: Timeouts, call: &mut Call) -> Step {
-    call.record.meant_for(&service.declared.name, &service.state);
+    call.record.meant_for(&service.state);
+    let real = || Step::Real(service.clone(), timeout);
     match (service.mode(), &service.mock) {
-        (Mode::Mock, Some(mock)) => offer(&**mock, None, call),
-        (Mode::MockThenReal, Some(mock)) => offer(&**mock, Some((service, timeout)), call),
+        (Mode::Mock, Some(mock)) => offer(&**mock, call),
+        (Mode::MockThenReal, Some(mock)) => offered(&**mock, call).unwrap_or_else(|_| real()),
         (Mode::RealThenMock, Some(_)) => Step::RealThenMock(service.clone(), timeout),
-        _ => Step::Real(service.clone(), timeout),
+        _ => real(),
     }
 }
 
-/// Offers the request to a mock; a miss goes to the real service, if one is named.
-pub(super) fn offer(
-    mock: &dyn MockService,
-    then: Option<(&Arc<Service>, Timeouts)>,
-    call: &mut Call,
-) -> Step {
-    let then = then.map(|(service, timeout)| (service.clone(), timeout));
-    match (mock.offer(std::mem::take(&mut call.request)), then) {
-        (Offered::Now(Outcome::Answer(response)), _) => Step::Done(Answer::by_mock(response)),
-        (Offered::Now(Outcome::Miss { request, explain }), None) => {
-            Step::Done(explained(&request, explain))
-        }
-        (Offered::Now(Outcome::Miss { request, .. }), Some((service, timeout))) => {
-            call.request = *request;
-            Step::Real(service, timeout)
-        }
-        (Offered::Later(later), then) => Step::Mock(later, then),
-    }
+/// Offers the request to a mock that has the last word.
+pub(super) fn offer(mock: &dyn MockService, call: &mut Call) -> Step {
+    offered(mock, call).unwrap_or_else(|explain| {
+        // The mock's account of what is near.
+        let explained = Answer::by_mock(explain(&call.request));
+        Step::Done(Answer { source: Source::Stitch, ..explained })
+    })
 }
 
-/// The mock's account of what is near.
-fn explained(request: &Request<Body>, explain: Explain) -> Answer {
-    Answer { source: Source::Stitch, ..Answer::by_mock(explain(request)) }
-}
-
-/// A mock that takes its time.
-pub(super) async fn wait_for_mock(
-    proxy: &Arc<Proxy>,
-    later: BoxFuture<Outcome>,
-    then: Option<(Arc<Service>, Timeouts)>,
-    call: &mut Call,
-) -> Answered {
-    match (later.await, then) {
-        (Outcome::Answer(response), _) => Ok(Answer::by_mock(response)),
-        (Outcome::Miss { request, explain }, None) => Ok(explained(&request, explain)),
-        (Outcome::Miss { request, .. }, Some((service, timeout))) => {
-            call.request = *request;
-            real::answer(proxy, &service, timeout, call).await
-        }
+/// Offers the request to a mock; the error explains why it has no answer.
+fn offered(mock: &dyn MockService, call: &mut Call) -> Result<Step, Explain> {
+    match mock.offer(&mut call.request) {
+        Offered::Now(response) => Ok(Step::Done(Answer::by_mock(response))),
+        Offered::Later(later) => Ok(Step::Mock(later)),
+        Offered::Miss(explain) => Err(explain),
     }
 }
 
@@ -73,7 +48,7 @@ pub(super) async fn real_then_mock(
     timeout: Timeouts,
     call: &mut Call,
 ) -> Answered {
-    let (request, spare) = Spare::of(std::mem::take(&mut call.request));
+    let (request, spare) = Spare::of(take_request(&mut call.request));
     call.request = request;
     let real = real::answer(proxy, service, timeout, call).await;
     let mock_may_answer = match &real {
@@ -83,13 +58,13 @@ pub(super) async fn real_then_mock(
     if !mock_may_answer {
         return real;
     }
-    let (Some(again), Some(mock)) = (spare.take(), &service.mock) else { return real };
-    match mock.offer(again).outcome().await {
-        Outcome::Answer(response) => {
-            // Real's unread answer and its connection go.
-            call.holds = Holds::default();
-            Ok(Answer::by_mock(response))
-        }
-        Outcome::Miss { .. } => real,
-    }
+    let (Some(mut again), Some(mock)) = (spare.take(), &service.mock) else { return real };
+    let response = match mock.offer(&mut again) {
+        Offered::Now(response) => response,
+        Offered::Later(later) => later.await,
+        Offered::Miss(_) => return real,
+    };
+    // Real's unread answer and its connection go.
+    call.in_flight = None;
+    Ok(Answer::by_mock(response))
 }

@@ -3,17 +3,18 @@
 use super::Answer;
 use super::connect::Target;
 use crate::service::Service;
+use http::Response;
 use std::sync::Arc;
 use stitch_config::model::Timeouts;
-use stitch_net::Outcome;
+use stitch_net::Body;
 use stitch_net::mock::BoxFuture;
 
 /// The next step.
 pub(crate) enum Step {
     /// Nothing: it is answered.
     Done(Answer),
-    /// Wait for a mock; on a miss the real service, if one is named.
-    Mock(BoxFuture<Outcome>, Option<(Arc<Service>, Timeouts)>),
+    /// Wait for a mock.
+    Mock(BoxFuture<Response<Body>>),
     /// Ask the real service.
     Real(Arc<Service>, Timeouts),
     /// Ask the real service, then perhaps its mock.

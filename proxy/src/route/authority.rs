@@ -12,6 +12,9 @@ pub struct Authority<'a> {
 impl<'a> Authority<'a> {
     /// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart; user info is cut off.
     pub fn parse(text: &'a str) -> Self {
+        if !text.bytes().any(|byte| matches!(byte, b'@' | b':' | b'[')) {
+            return Self { host: text.strip_suffix('.').unwrap_or(text), port: None };
+        }
         let text = text.rsplit_once('@').map_or(text, |(_, authority)| authority);
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, after)) => (host, after.strip_prefix(':')),

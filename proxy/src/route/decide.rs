@@ -4,7 +4,7 @@ use super::authority::Authority;
 use super::table::Routed;
 use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot};
-use http::header::HOST;
+use http::header::{HOST, HeaderValue};
 use http::{Method, Request};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum Decision<'s> {
     Fallthrough,
 }
 
-/// Decides who gets a request.
+/// Decides who gets a request that asks for a host.
 ///
 /// # Errors
 /// With the service's name when the listener's service is gone since a reload.
@@ -38,18 +38,22 @@ pub fn decide<'s, B>(
     snapshot: &'s Snapshot,
     role: &Role,
     request: &Request<B>,
+    asked: Option<&HeaderValue>,
 ) -> Result<Decision<'s>, String> {
     if let Role::Service(name) = role {
         let service = snapshot.service(name).map(Decision::Service);
         return service.ok_or_else(|| name.to_string());
     }
     let target = request.uri().authority().map(|authority| Authority::parse(authority.as_str()));
-    // An address of our own is no target: a client without NO_PROXY means us.
-    let target = target.filter(|target| !snapshot.forward.is_own_listener(*target));
-    let host = target.or_else(|| {
-        let host = request.headers().get(HOST)?.to_str().ok()?;
-        Some(Authority::parse(host))
-    });
+    let (target, asked) = match target {
+        // An address of our own is no target: a client without NO_PROXY means us.
+        Some(target) if snapshot.forward.is_own_listener(target) => {
+            (None, request.headers().get(HOST))
+        }
+        target => (target, asked),
+    };
+    let asked = || Some(Authority::parse(asked?.to_str().ok()?));
+    let host = target.or_else(asked);
     if let Some(service) = host.and_then(|host| snapshot.hosts.get(host)) {
         return Ok(Decision::Service(service));
     }

@@ -26,8 +26,26 @@ pub(crate) struct Head {
     pub persists: bool,
 }
 
-/// Where a field lies in the input.
-type Field = (Range<usize>, Range<usize>);
+/// Where a field's name and its value lie in the head.
+type Field = [Span; 2];
+
+/// A part of a head, which is no larger than 64 KiB.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    from: u16,
+    to: u16,
+}
+
+impl Span {
+    fn of(part: &[u8], head: &[u8]) -> Self {
+        let from = part.as_ptr().addr() - head.as_ptr().addr();
+        Self { from: from as u16, to: (from + part.len()) as u16 }
+    }
+
+    fn range(self) -> Range<usize> {
+        usize::from(self.from)..usize::from(self.to)
+    }
+}
 
 /// Takes a head off the input, once it is there whole.
 pub(super) fn parse(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>, ExchangeError> {
@@ -53,15 +71,10 @@ pub(super) fn parse(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>,
         response.extensions_mut().insert(reason);
     }
     let is_1_1 = parsed.version == Some(1);
-    let start = input.as_ptr().addr();
-    let range = |part: &[u8]| {
-        let from = part.as_ptr().addr() - start;
-        from..from + part.len()
-    };
     let fields: SmallVec<[Field; 32]> = parsed
         .headers
         .iter()
-        .map(|header| (range(header.name.as_bytes()), range(header.value)))
+        .map(|header| [header.name.as_bytes(), header.value].map(|part| Span::of(part, input)))
         .collect();
     let bytes = input.split_to(length).freeze();
     let framing = read_fields(&mut response, &bytes, &fields)?;
@@ -100,11 +113,11 @@ fn read_fields(
     let mut framing = Framing::default();
     let headers = response.headers_mut();
     // Room for what is added on the way, so that the map need not grow.
-    headers.reserve(fields.len() + 2);
-    for (name, value) in fields {
-        let name = HeaderName::from_bytes(&bytes[name.clone()]).map_err(not_a_field)?;
+    headers.reserve(fields.len() + 1);
+    for [name, value] in fields {
+        let name = HeaderName::from_bytes(&bytes[name.range()]).map_err(not_a_field)?;
         let value =
-            HeaderValue::from_maybe_shared(bytes.slice(value.clone())).map_err(not_a_field)?;
+            HeaderValue::from_maybe_shared(bytes.slice(value.range())).map_err(not_a_field)?;
         if name == TRANSFER_ENCODING {
             framing.chunked |= is_chunked(&value)?;
         } else if name == CONTENT_LENGTH {
