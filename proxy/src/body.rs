@@ -22,8 +22,8 @@ impl Outgoing {
         Self { body, call: None }
     }
 
-    pub(crate) fn new(body: Body, call: Ongoing) -> Self {
-        let call = (!body.is_end_stream()).then(|| Box::new(call));
+    pub(crate) fn new(body: Body, call: Box<Ongoing>) -> Self {
+        let call = (!body.is_end_stream()).then_some(call);
         Self { body, call }
     }
 }

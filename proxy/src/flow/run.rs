@@ -76,7 +76,7 @@ fn go_on(
             response.map(Outgoing::settled)
         }
         None => {
-            let ongoing = Ongoing { call, proxy: proxy.clone() };
+            let ongoing = Box::new(Ongoing { call, proxy: proxy.clone() });
             response.map(|body| Outgoing::new(body, ongoing))
         }
     })
@@ -88,9 +88,10 @@ fn wait(
     step: Step,
     call: Call,
 ) -> BoxFuture<Response<Outgoing>> {
-    let (snapshot, mut ongoing) = (snapshot.clone(), Ongoing { call, proxy: proxy.clone() });
+    let snapshot = snapshot.clone();
+    let mut ongoing = Box::new(Ongoing { call, proxy: proxy.clone() });
     Box::pin(async move {
-        let Ongoing { call, proxy } = &mut ongoing;
+        let Ongoing { call, proxy } = &mut *ongoing;
         let answered = carry_out(proxy, &snapshot, step, call).await;
         let response = depart(proxy, &snapshot, answered, call);
         match whole(response.body()) {
