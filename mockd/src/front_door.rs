@@ -1,13 +1,12 @@
 //! Which service a request on the shared listener is for, and who may say so.
 
-use hashbrown::HashMap;
 use http::Request;
 use http::header::HOST;
-use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
-use stitch_config::model::{AllowRule, HostPattern};
+use stitch_config::model::AllowRule;
+use stitch_config::pattern::{Authority, HostTable};
 use stitch_net::Body;
 use stitch_net::reason::SERVICE;
 
@@ -16,23 +15,7 @@ use stitch_net::reason::SERVICE;
 pub(crate) struct FrontDoor {
     trust: Vec<AllowRule>,
     services: Vec<Arc<str>>,
-    /// Owners with a port before those without.
-    exact: HashMap<String, Vec<Owner>>,
-    /// Suffixes with their dot, longest first.
-    suffixes: Vec<(String, Owner)>,
-}
-
-/// A service that has a host, perhaps only on one port.
-#[derive(Debug)]
-struct Owner {
-    port: Option<u16>,
-    service: Arc<str>,
-}
-
-impl Owner {
-    fn takes(&self, port: Option<u16>) -> bool {
-        self.port.is_none_or(|wanted| port == Some(wanted))
-    }
+    hosts: HostTable<Arc<str>>,
 }
 
 impl FrontDoor {
@@ -40,18 +23,10 @@ impl FrontDoor {
         let mut door = Self { trust: config.proxy.trust.clone(), ..Self::default() };
         for service in &config.services {
             door.services.push(service.name.clone());
-            for HostPattern { host, port } in &service.hosts {
-                let owner = Owner { port: *port, service: service.name.clone() };
-                match host.strip_prefix('*') {
-                    Some(suffix) => door.suffixes.push((suffix.to_owned(), owner)),
-                    None => door.exact.entry(host.clone()).or_default().push(owner),
-                }
+            for host in &service.hosts {
+                door.hosts.insert(host, service.name.clone());
             }
         }
-        for owners in door.exact.values_mut() {
-            owners.sort_by_key(|owner| owner.port.is_none());
-        }
-        door.suffixes.sort_by_key(|(suffix, owner)| (Reverse(suffix.len()), owner.port.is_none()));
         door
     }
 
@@ -78,19 +53,7 @@ impl FrontDoor {
     }
 
     fn by_host(&self, authority: &str) -> Option<Arc<str>> {
-        let authority = authority.to_ascii_lowercase();
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (authority.as_str(), None),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let exact = self.exact.get(host).into_iter().flatten();
-        let suffixes = self
-            .suffixes
-            .iter()
-            .filter(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix.as_str()));
-        let mut owners = exact.chain(suffixes.map(|(_, owner)| owner));
-        owners.find(|owner| owner.takes(port)).map(|owner| owner.service.clone())
+        self.hosts.get(Authority::parse(authority)).cloned()
     }
 }
 

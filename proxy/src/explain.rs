@@ -7,6 +7,7 @@ use crate::snapshot::{RouteTarget, Snapshot};
 use http::Request;
 use serde::Serialize;
 use stitch_config::model::RouteAction;
+use stitch_config::pattern::Authority;
 use stitch_net::Body;
 
 /// Where a request would go.
@@ -100,7 +101,7 @@ pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Exp
 fn is_by_host(snapshot: &Snapshot, request: &Request<Body>) -> bool {
     let host = requested_host(request.headers(), request.uri());
     let host = host.as_ref().and_then(|host| host.to_str().ok());
-    host.is_some_and(|host| snapshot.hosts.get(crate::route::Authority::parse(host)).is_some())
+    host.is_some_and(|host| snapshot.hosts.get(Authority::parse(host)).is_some())
 }
 
 fn explain_target(explanation: &mut Explanation, target: &RouteTarget, action: &RouteAction) {

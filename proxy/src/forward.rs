@@ -4,12 +4,12 @@
 //! connected to, so that a name cannot be re-pointed after the check. Cloud metadata addresses and
 //! our own admin listener are never reachable.
 
-use crate::route::Authority;
 use crate::upstream::{AddressGuard, Endpoint};
 use hashbrown::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use stitch_config::model::{AllowRule, NetClass, Proxy};
+use stitch_config::pattern::Authority;
 
 /// Targets remembered for their connection pools.
 const MOST_TARGETS: usize = 1024;

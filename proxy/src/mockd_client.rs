@@ -2,7 +2,6 @@
 
 use crate::hygiene;
 use crate::rescue::Failure;
-use crate::route::Authority;
 use crate::upstream::{
     Endpoint, ExchangeError, Received, RequestHead, SendError, send, write_header,
 };
@@ -11,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use stitch_config::Place;
 use stitch_config::model::{Timeouts, Upstream};
+use stitch_config::pattern::Authority;
 use stitch_net::reason::REASON;
 use stitch_net::{Body, Reason};
 

@@ -11,7 +11,8 @@ use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use http::{Request, Response};
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
 use std::future::{Future, ready};
 use std::sync::Arc;
 use stitch_config::model::Mode;
@@ -97,12 +98,20 @@ pub enum SetModeError {
 pub struct Gate {
     proxy: Arc<Proxy>,
     role: Role,
+    /// Where the tunnel leads that requests come out of.
+    tunnel_to: Option<Authority>,
 }
 
 impl Gate {
     /// A gate for a listener with this role.
     pub fn new(proxy: Arc<Proxy>, role: Role) -> Self {
-        Self { proxy, role }
+        Self { proxy, role, tunnel_to: None }
+    }
+
+    /// A gate inside a tunnel to a host: its requests are meant as if they named the host in
+    /// absolute form.
+    pub(crate) fn in_tunnel(proxy: Arc<Proxy>, host: Authority) -> Self {
+        Self { proxy, role: Role::Gateway, tunnel_to: Some(host) }
     }
 }
 
@@ -111,14 +120,28 @@ impl Serve for Gate {
 
     fn serve(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Outgoing>> + Send + use<> {
+        if let Some(host) = &self.tunnel_to {
+            name_host(&mut request, host);
+        }
         let snapshot = self.proxy.snapshot.load();
         let call = Call::arrive(&snapshot, request, Some(peer));
         match flow::begin(&self.proxy, &snapshot, &self.role, call) {
             Begun::Answered(response) => Either::Left(ready(response)),
             Begun::Waiting(waiting) => Either::Right(waiting),
+        }
+    }
+}
+
+/// Puts a request that names only a path in absolute form.
+fn name_host(request: &mut Request<Body>, host: &Authority) {
+    let mut parts = request.uri().clone().into_parts();
+    if parts.authority.is_none() && request.uri().path() != "*" {
+        (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(host.clone()));
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
         }
     }
 }

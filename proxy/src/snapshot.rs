@@ -1,13 +1,14 @@
 //! The compiled, immutable configuration that one request sees for its whole life.
 
 use crate::forward::{ForwardPolicy, OwnAddresses};
-use crate::route::{Authority, HostTable, RouteTable, Routed};
+use crate::route::{RouteTable, Routed};
 use crate::service::Service;
 use hashbrown::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
 use stitch_config::model::{AllowRule, Kind, Limits, NetClass, RouteAction, Service as Declared};
+use stitch_config::pattern::{Authority, HostTable};
 use stitch_net::{MockService, MockSet};
 
 /// A compiled configuration.

@@ -1,10 +1,12 @@
 //! Bytes both ways: CONNECT and upgraded connections.
 
+use crate::flow::dial;
 use crate::proxy::{Gate, Proxy};
 use crate::route::Role;
 use crate::service::Service;
 use crate::upstream::connect;
 use bytes::Bytes;
+use http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -68,18 +70,21 @@ where
     }
 }
 
+/// What a tunnel leads to that is served from the inside.
+pub(crate) enum Inside {
+    /// A declared service.
+    Service(Arc<Service>),
+    /// A host that routes name.
+    Host(Authority),
+}
+
 /// A CONNECT to something declared: what comes out of the tunnel is served as if it had come to the
 /// service directly, so that clients that tunnel even plain HTTP (Node's, for one) are mocked and
-/// faulted like all others. TLS cannot be looked into and goes to the real service.
-pub(crate) fn serve_inside(
-    client: OnUpgrade,
-    proxy: Arc<Proxy>,
-    role: Role,
-    service: Option<Arc<Service>>,
-    peer: Arc<Peer>,
-) {
+/// faulted like all others. TLS cannot be looked into and goes to the real service, or to the host
+/// that was asked for.
+pub(crate) fn serve_inside(client: OnUpgrade, proxy: Arc<Proxy>, inside: Inside, peer: Arc<Peer>) {
     tokio::spawn(async move {
-        let inside = async {
+        let served = async {
             let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
             let first = match client.read_u8().await {
                 Ok(first) => first,
@@ -90,30 +95,36 @@ pub(crate) fn serve_inside(
             let mut client =
                 tokio::io::join(AsyncReadExt::chain(io::Cursor::new([first]), read), write);
             if first == TLS_HANDSHAKE {
-                return to_real(&mut client, service.as_deref()).await;
+                let mut upstream = match inside {
+                    Inside::Service(service) => connect_real(&service).await?,
+                    Inside::Host(host) => {
+                        let dialled = dial(&proxy.snapshot(), &host).await;
+                        dialled.map_err(|failure| io::Error::other(format!("{failure:?}")))?
+                    }
+                };
+                join(&mut client, &mut upstream).await;
+                return Ok(());
             }
             let header_bytes = proxy.snapshot().limits.header_bytes;
-            let gate = Arc::new(Gate::new(proxy, role));
+            let gate = Arc::new(match inside {
+                Inside::Service(service) => {
+                    Gate::new(proxy, Role::Service(service.declared.name.clone()))
+                }
+                Inside::Host(host) => Gate::in_tunnel(proxy, host),
+            });
             Box::pin(drive(client, peer.clone(), gate, header_bytes)).await;
-            Ok(())
+            Ok::<_, io::Error>(())
         };
-        if let Err(error) = inside.await {
-            tracing::debug!(peer = %peer.remote, %error, "Tunnel to a declared service failed");
+        if let Err(error) = served.await {
+            tracing::debug!(peer = %peer.remote, %error, "Tunnel to something declared failed");
         }
     });
 }
 
-async fn to_real<C>(client: &mut C, service: Option<&Service>) -> io::Result<()>
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-{
-    let endpoint = service.and_then(|service| Some((service, service.endpoints.first()?)));
-    let Some((service, endpoint)) = endpoint else {
-        let name = service.map_or("the host", |service| &service.declared.name);
+async fn connect_real(service: &Service) -> io::Result<TcpStream> {
+    let Some(endpoint) = service.endpoints.first() else {
+        let name = &service.declared.name;
         return Err(io::Error::other(format!("{name} is mocked, and its mock does not speak TLS")));
     };
-    let limit = service.declared.timeout.connect;
-    let mut upstream = connect(endpoint, limit).await.map_err(io::Error::other)?;
-    join(client, &mut upstream).await;
-    Ok(())
+    connect(endpoint, service.declared.timeout.connect).await.map_err(io::Error::other)
 }

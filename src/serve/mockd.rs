@@ -2,8 +2,9 @@
 
 use super::listeners::{ServicePorts, accept_options, bind, serve};
 use super::prepare::{Prepared, prepare, prepare_first};
-use super::reload::{refused_ports, told};
-use super::signals::{Asked, Signals};
+use super::reload::{Reload, follow_changes, refuse_ports, told};
+use super::signals::Signals;
+use super::stop::{exit_code, wind_down};
 use crate::bind_error::Purpose;
 use crate::cli::Format;
 use crate::compose::Overrides;
@@ -12,14 +13,12 @@ use crate::report::{Listening, Reporter, ServiceLine};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use stitch_config::Config;
 use stitch_config::model::Mode;
+use stitch_config::watch::Fingerprint;
 use stitch_mockd::Daemon;
 use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Drain, Workers};
-
-const POLL: Duration = Duration::from_millis(250);
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -40,20 +39,16 @@ pub(crate) fn run_mockd(options: &MockdOptions) -> Result<ExitCode, Failure> {
     exit
 }
 
-async fn run(
-    options: &MockdOptions,
-    mut prepared: Prepared,
-    seed: u64,
-) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::listen()?;
+async fn run(options: &MockdOptions, prepared: Prepared, seed: u64) -> Result<ExitCode, Failure> {
+    let signals = Signals::listen()?;
     let drain = Drain::default();
-    let config = prepared.config.clone();
+    let Prepared { config, engine, fingerprint, .. } = prepared;
     let listener = bind(options.listen, &Purpose::Mockd)?;
     let address = listener.address;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = Arc::new(Workers::start("stitch-mockd", workers)?);
     let accepting = accept_options(workers, &config.proxy.limits, drain.clone());
-    let daemon = Daemon::new(prepared.engine.clone());
+    let daemon = Daemon::new(engine.clone());
     let mut ports = ServicePorts::default();
     open_ports(&mut ports, options, &config, &daemon, &accepting)?;
     serve(listener, daemon.listener(None), &accepting, Default::default());
@@ -62,8 +57,8 @@ async fn run(
     tracing::info!("{line}");
     let name = bus.name().to_owned();
     let events = Events::start(bus, daemon.clone());
-    prepared.engine.publish_to(events.publisher());
-    events.update(&prepared.engine).await;
+    engine.publish_to(events.publisher());
+    events.update(&engine).await;
 
     let reporter = Reporter::new(options.format);
     reporter.ready(&Listening {
@@ -73,42 +68,47 @@ async fn run(
         services: lines(&config, &ports),
         ..Listening::default()
     })?;
-    let asked = loop {
-        let asked = tokio::select! {
-            () = tokio::time::sleep(POLL) => match prepared.fingerprint.changed() {
-                true => Asked::Reload,
-                false => continue,
-            },
-            asked = signals.next() => asked,
-        };
-        if asked != Asked::Reload {
-            break asked;
-        }
-        match prepare(&options.file, &Overrides::default(), seed, Some(&prepared.engine)) {
-            Err(refused) => {
-                told(reporter.reload_failed(&refused.report, &refused.sources));
-                prepared.fingerprint = refused.fingerprint;
-            }
-            Ok(next) => {
-                let opened = open_ports(&mut ports, options, &next.config, &daemon, &accepting);
-                if let Err(failure) = opened {
-                    // Nothing of this file is in force; the next change is tried again.
-                    let message = failure.message().unwrap_or_default();
-                    told(reporter.reload_failed(&refused_ports(&message), &next.sources));
-                    prepared.fingerprint = next.fingerprint;
-                    continue;
-                }
-                daemon.replace(next.engine.clone());
-                events.update(&next.engine).await;
-                told(reporter.reloaded(&lines(&next.config, &ports)));
-                prepared = next;
-            }
-        }
-    };
-    told(reporter.draining());
-    drain.drain(config.proxy.drain).await;
+    let reload = MockdReload { options, seed, reporter, daemon, events, ports, accepting };
+    let (asked, mut signals) = follow_changes(reload, fingerprint, signals).await;
+    wind_down(reporter, &drain, config.proxy.drain, &mut signals).await;
     told(reporter.stopped());
-    Ok(if asked == Asked::Interrupt { ExitCode::Interrupted } else { ExitCode::Ok })
+    Ok(exit_code(asked))
+}
+
+/// What reloading the daemon needs.
+struct MockdReload<'a> {
+    options: &'a MockdOptions,
+    seed: u64,
+    reporter: Reporter,
+    daemon: Arc<Daemon>,
+    events: Arc<Events>,
+    ports: ServicePorts,
+    accepting: AcceptOptions,
+}
+
+impl Reload for MockdReload<'_> {
+    async fn reload(&mut self) -> Fingerprint {
+        let previous = self.daemon.engine();
+        let file = &self.options.file;
+        let next = match prepare(file, &Overrides::default(), self.seed, Some(&previous)) {
+            Ok(next) => next,
+            Err(refused) => {
+                told(self.reporter.reload_failed(&refused.report, &refused.sources));
+                return refused.fingerprint;
+            }
+        };
+        let Self { options, daemon, ports, accepting, .. } = self;
+        match open_ports(ports, options, &next.config, daemon, accepting) {
+            Err(failure) => refuse_ports(self.reporter, &failure, &next.sources),
+            Ok(()) => {
+                self.daemon.replace(next.engine.clone());
+                self.events.update(&next.engine).await;
+                eprint!("{}", next.report.render(&next.sources));
+                told(self.reporter.reloaded(&lines(&next.config, &self.ports)));
+            }
+        }
+        next.fingerprint
+    }
 }
 
 fn open_ports(

@@ -11,6 +11,7 @@ mod proxy;
 mod reload;
 mod remote;
 mod signals;
+mod stop;
 mod view;
 
 pub(crate) use mockd::{MockdOptions, run_mockd};

@@ -3,9 +3,10 @@
 use super::control::{ControlPlane, spawn_upkeep};
 use super::listeners::{ServicePorts, accept_options, bind, serve};
 use super::prepare::{Prepared, prepare_first};
-use super::reload::{Reloader, follow_changes, told};
+use super::reload::{ProxyReload, follow_changes, told};
 use super::remote::RemoteMocks;
 use super::signals::{Asked, Signals};
+use super::stop::{exit_code, wind_down};
 use crate::bind_error::Purpose;
 use crate::cli::{Endpoint, Format};
 use crate::compose::Overrides;
@@ -140,7 +141,7 @@ async fn run(
         seed: Some(config.seed.unwrap_or(seed)),
         services: running.lines(),
     })?;
-    let reloader = Reloader { options, seed, reporter, running: &running };
+    let reloader = ProxyReload { options, seed, reporter, running: &running };
     let asked = follow_changes(reloader, prepared.fingerprint, signals).await;
     stop(&running, reporter, &drain, &config, asked).await
 }
@@ -153,20 +154,12 @@ async fn stop(
     config: &Config,
     (asked, mut signals): (Asked, Signals),
 ) -> Result<ExitCode, Failure> {
-    // Nobody may be reading any more; what is in flight is finished all the same.
-    told(reporter.draining());
-    tokio::select! {
-        left = drain.drain(config.proxy.drain) => if left > 0 {
-            tracing::warn!(left, "Connections were cut off at the end of proxy.drain");
-        },
-        // Asked twice: at once, then.
-        _ = signals.stop() => {}
-    }
+    wind_down(reporter, drain, config.proxy.drain, &mut signals).await;
     if let Some(supervisor) = running.supervisor.get() {
         supervisor.shutdown().await;
     }
     told(reporter.stopped());
-    Ok(if asked == Asked::Interrupt { ExitCode::Interrupted } else { ExitCode::Ok })
+    Ok(exit_code(asked))
 }
 
 /// Picks the bus, says which and why, and lets events flow. Returns the bus's name too.

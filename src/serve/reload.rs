@@ -6,6 +6,7 @@
 use super::prepare::{Prepared, prepare};
 use super::proxy::{ProxyOptions, Running, compile};
 use super::signals::{Asked, Signals};
+use crate::exit::Failure;
 use crate::report::Reporter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,14 @@ use stitch_config::{Config, Place, Problem, Report, Sources};
 /// How often files are looked at.
 const POLL: Duration = Duration::from_millis(250);
 
-/// What a reload needs.
-pub(super) struct Reloader<'a> {
+/// Something that can be put in force anew from changed files.
+pub(super) trait Reload {
+    /// Reloads once, or keeps what there is and says why; returns what to watch from now on.
+    fn reload(&mut self) -> impl Future<Output = Fingerprint>;
+}
+
+/// What reloading the proxy needs.
+pub(super) struct ProxyReload<'a> {
     pub(super) options: &'a ProxyOptions,
     pub(super) seed: u64,
     pub(super) reporter: Reporter,
@@ -25,7 +32,7 @@ pub(super) struct Reloader<'a> {
 
 /// Reloads whenever the files change or SIGHUP comes, until a signal asks to stop.
 pub(super) async fn follow_changes(
-    reloader: Reloader<'_>,
+    mut reloader: impl Reload,
     mut fingerprint: Fingerprint,
     mut signals: Signals,
 ) -> (Asked, Signals) {
@@ -49,9 +56,8 @@ pub(super) async fn follow_changes(
     }
 }
 
-impl Reloader<'_> {
-    /// Reloads once; returns what to watch from now on.
-    async fn reload(&self) -> Fingerprint {
+impl Reload for ProxyReload<'_> {
+    async fn reload(&mut self) -> Fingerprint {
         let previous = self.running.engine.load_full();
         let overrides = &self.options.overrides;
         match prepare(self.options.path(), overrides, self.seed, Some(&previous)) {
@@ -62,14 +68,16 @@ impl Reloader<'_> {
             Ok(prepared) => self.put_in_force(prepared).await,
         }
     }
+}
 
+impl ProxyReload<'_> {
     async fn put_in_force(&self, prepared: Prepared) -> Fingerprint {
         let Prepared { config, sources, report, engine, fingerprint } = prepared;
         let running = self.running;
         let ports = match running.plan_ports(&config) {
             Ok(ports) => ports,
             Err(failure) => {
-                self.refuse_ports(&failure.message().unwrap_or_default(), &sources);
+                refuse_ports(self.reporter, &failure, &sources);
                 return fingerprint;
             }
         };
@@ -90,10 +98,6 @@ impl Reloader<'_> {
         told(self.reporter.reloaded(&running.lines()));
         fingerprint
     }
-
-    fn refuse_ports(&self, message: &str, sources: &Sources) {
-        told(self.reporter.reload_failed(&refused_ports(message), sources));
-    }
 }
 
 /// A closed standard output is no reason to stop serving.
@@ -103,11 +107,13 @@ pub(super) fn told(result: std::io::Result<()>) {
     }
 }
 
-/// A file that is fine but for a port that cannot be had.
-pub(super) fn refused_ports(message: &str) -> Report {
+/// Tells of a file that is fine but for a port that cannot be had: nothing of it is in force, and
+/// the next change is tried again.
+pub(super) fn refuse_ports(reporter: Reporter, failure: &Failure, sources: &Sources) {
     let mut report = Report::default();
-    report.push(Problem::error(Place::default(), "", message));
-    report
+    let message = failure.message().unwrap_or_default();
+    report.push(Problem::error(Place::default(), "", &*message));
+    told(reporter.reload_failed(&report, sources));
 }
 
 /// What cannot change while running stays as it was; the developer is told.

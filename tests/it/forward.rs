@@ -353,3 +353,33 @@ fn a_tunnel_ends_with_its_client() {
     let alive: std::io::Result<TcpStream> = TcpStream::connect(stitch.proxy());
     assert!(alive.is_ok());
 }
+
+#[test]
+fn a_tunnel_to_a_host_that_routes_name_only_with_a_path_is_served_inside() {
+    let upstream = Upstream::echo();
+    let target = format!("localhost:{}", upstream.addr().port());
+    let stitch = Stitch::up(&format!(
+        "{MOCK}\nroutes: [ {{ match: {{ path: /charge, method: POST, host: localhost }}, to: payments }} ]"
+    ));
+    let mut connection = tunnel(stitch.proxy(), &target);
+    let headers = [("host", target.as_str())];
+    let routed = connection.request("POST", "/charge", &headers, b"");
+    assert_eq!((routed.status, routed.text().as_str()), (200, "paid"));
+    // What no route claims goes where the tunnel was meant to lead.
+    let other = connection.request("GET", "/other", &headers, b"");
+    assert_eq!(other.json()["target"], "/other", "{}", other.text());
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn tls_in_a_tunnel_to_a_host_that_routes_name_goes_to_that_host() {
+    let upstream = tcp_echo();
+    let target = format!("localhost:{}", upstream.addr().port());
+    let stitch = Stitch::up(&format!(
+        "{MOCK}\nroutes: [ {{ match: {{ path: /charge, host: localhost }}, to: payments }} ]"
+    ));
+    let mut connection = tunnel(stitch.proxy(), &target);
+    let hello = b"\x16\x03\x01 as a handshake begins";
+    connection.send(hello);
+    assert_eq!(connection.read_bytes(hello.len()), hello);
+}

@@ -4,15 +4,17 @@
 use super::{Answer, Answered, Call};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
-use crate::route::{Authority, Decision, Role};
+use crate::route::Decision;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
-use crate::tunnel;
+use crate::tunnel::{self, Inside};
 use crate::upstream::connect;
-use http::Response;
+use http::{HeaderValue, Response};
 use std::sync::Arc;
 use stitch_config::model::Timeouts;
+use stitch_config::pattern::Authority;
 use stitch_net::Body;
+use tokio::net::TcpStream;
 
 /// What a tunnel leads to.
 pub(crate) enum Target {
@@ -25,10 +27,17 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    pub(super) fn of(decision: Decision<'_>) -> Self {
+    pub(super) fn of(
+        decision: Decision<'_>,
+        snapshot: &Snapshot,
+        host: Option<&HeaderValue>,
+    ) -> Self {
+        let host = host.and_then(|host| host.to_str().ok()).map(Authority::parse);
         match decision {
             Decision::Service(service) => Self::Service(service.clone()),
             Decision::Route(_) => Self::Route,
+            // What else a route asks for is only known inside the tunnel.
+            _ if host.is_some_and(|host| snapshot.routes.names(host)) => Self::Route,
             Decision::Forward | Decision::Fallthrough => Self::Undeclared,
         }
     }
@@ -47,18 +56,14 @@ pub(super) async fn answer(
     let client = hyper::upgrade::on(&mut call.request);
     match target {
         Target::Service(service) => {
-            let role = Role::Service(service.declared.name.clone());
-            tunnel::serve_inside(client, proxy.clone(), role, Some(service), peer);
+            tunnel::serve_inside(client, proxy.clone(), Inside::Service(service), peer);
         }
         Target::Route => {
-            tunnel::serve_inside(client, proxy.clone(), Role::Gateway, None, peer);
+            let authority = authority(call)?;
+            tunnel::serve_inside(client, proxy.clone(), Inside::Host(authority), peer);
         }
         Target::Undeclared => {
-            let authority = call.request.uri().authority().map(ToString::to_string);
-            let authority = authority.ok_or_else(|| refused("CONNECT without a target"))?;
-            let target = Authority::parse(&authority);
-            let port = target.port.ok_or_else(|| refused("the CONNECT target has no port"))?;
-            let upstream = dial(snapshot, target.host, port).await?;
+            let upstream = dial(snapshot, &authority(call)?).await?;
             tunnel::join_connected(client, upstream, peer);
         }
     }
@@ -69,12 +74,19 @@ fn refused(why: &str) -> Failure {
     Failure::BadRequest { why: why.to_owned(), hint: "CONNECT takes host:port" }
 }
 
-async fn dial(
+fn authority(call: &Call) -> Result<http::uri::Authority, Failure> {
+    let authority = call.request.uri().authority().cloned();
+    authority.ok_or_else(|| refused("CONNECT without a target"))
+}
+
+/// Connects to a target that nobody declared, if `forward` allows it.
+pub(crate) async fn dial(
     snapshot: &Snapshot,
-    host: &str,
-    port: u16,
-) -> Result<tokio::net::TcpStream, Box<Failure>> {
-    let endpoint = snapshot.forward.target(host, port);
+    authority: &http::uri::Authority,
+) -> Result<TcpStream, Box<Failure>> {
+    let target = Authority::parse(authority.as_str());
+    let port = target.port.ok_or_else(|| refused("the CONNECT target has no port"))?;
+    let endpoint = snapshot.forward.target(target.host, port);
     let stream = connect(&endpoint, Timeouts::default().connect)
         .await
         .map_err(|error| Failure::Connect { endpoint: endpoint.to_string(), error })?;

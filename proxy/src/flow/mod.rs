@@ -13,6 +13,7 @@ mod answer;
 
 pub(crate) use answer::Answer;
 pub(crate) use arrival::{Call, Ongoing};
+pub(crate) use connect::dial;
 pub(crate) use run::{Begun, begin, begin_for};
 
 use run::Answered;

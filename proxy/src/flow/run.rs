@@ -141,7 +141,7 @@ fn next_step(
     let decision =
         decide(snapshot, role, &call.request, call.host.as_ref()).map_err(Failure::Gone)?;
     if *call.request.method() == Method::CONNECT {
-        return Ok(Step::Connect(connect::Target::of(decision)));
+        return Ok(Step::Connect(connect::Target::of(decision, snapshot, call.host.as_ref())));
     }
     match decision {
         Decision::Service(service) => Ok(service::meet(service, service.declared.timeout, call)),

@@ -1,12 +1,12 @@
 //! The order of the design's "Who gets a request", top to bottom.
 
-use super::authority::Authority;
 use super::table::Routed;
 use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot};
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request};
 use std::sync::Arc;
+use stitch_config::pattern::Authority;
 
 /// What a listener is for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,14 +4,12 @@
 //! later); then the path, segment by segment; then the number of further conditions; then file
 //! order. Look-up cost depends on the path's depth, not on the number of routes.
 
-use super::authority::Authority;
-use super::hosts::HostTable;
 use http::Request;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stitch_config::model::{Route, RouteMatch};
-use stitch_config::pattern::PathIndex;
+use stitch_config::pattern::{Authority, HostTable, PathIndex};
 
 /// A compiled route: the file's route and what it leads to.
 #[derive(Debug)]
@@ -78,6 +76,11 @@ impl<T> RouteTable<T> {
                 index.find(request.uri().path(), |routed| holds(&routed.route.matches, request))
             })
         })
+    }
+
+    /// Whether any route names this host, whatever else it asks for.
+    pub fn names(&self, authority: Authority<'_>) -> bool {
+        self.levels.iter().any(|level| level.hosts.get(authority).is_some())
     }
 
     /// The route without a host that claims the request.

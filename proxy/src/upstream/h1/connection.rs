@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-/// Room made for one read of a head, in bytes.
-const HEAD: usize = 8 * 1024;
-/// Most room made for one read of a body, in bytes.
-const BODY: usize = 64 * 1024;
+/// Room made for a read at first, in bytes.
+const LEAST: usize = 8 * 1024;
+/// Most room made for a read, in bytes. Bodies that come in bulk cost less in large pieces.
+const MOST: usize = 256 * 1024;
 
 /// One connection, between exchanges or in one.
 #[derive(Debug)]
@@ -52,13 +52,30 @@ impl Connection {
 
     /// Reads more input; 0 bytes are the end of the stream.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        fill(&mut self.stream, &mut self.input, HEAD, cx)
+        fill(&mut self.stream, &mut self.input, LEAST, cx)
     }
 }
 
-/// Room to make for a body of which so many bytes are to come.
-pub(super) fn room_for(left: u64) -> usize {
-    usize::try_from(left).map_or(BODY, |left| left.clamp(HEAD, BODY))
+/// How much room to make for the next read: twice as much after each that filled it.
+#[derive(Debug)]
+pub(super) struct Room(usize);
+
+impl Room {
+    /// Room for a body of which at least so many bytes are to come.
+    pub fn new(left: u64) -> Self {
+        Self(usize::try_from(left).map_or(MOST, |left| left.clamp(LEAST, MOST)))
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0
+    }
+
+    /// Learns from a read.
+    pub fn was_read(&mut self, bytes: usize) {
+        if bytes >= self.0 {
+            self.0 = (self.0 * 2).min(MOST);
+        }
+    }
 }
 
 /// Reads into the buffer's spare room, of which there is some `room` afterwards.

@@ -50,7 +50,7 @@ impl Decoder {
     }
 
     /// Bytes known to come, 0 when unknown.
-    pub fn at_least(self) -> u64 {
+    pub(super) fn at_least(self) -> u64 {
         match self {
             Self::Length(left) | Self::Chunked(Chunk::Data(left)) => left,
             _ => 0,

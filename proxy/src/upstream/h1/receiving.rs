@@ -1,6 +1,6 @@
 //! The body of an answer that is still coming.
 
-use super::connection::{Connection, fill, room_for};
+use super::connection::{Connection, Room, fill};
 use super::decoder::{Decoded, Decoder};
 use super::error::ExchangeError;
 use super::sending::Sending;
@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 pub(super) struct Receiving {
     decoder: Decoder,
     source: Option<Source>,
+    room: Room,
 }
 
 /// Where a body comes from.
@@ -88,7 +89,8 @@ impl Source {
 
 impl Receiving {
     pub fn new(decoder: Decoder, source: Source) -> Self {
-        let mut receiving = Self { decoder, source: Some(source) };
+        let room = Room::new(decoder.at_least());
+        let mut receiving = Self { decoder, source: Some(source), room };
         receiving.finish_if_over();
         receiving
     }
@@ -108,9 +110,9 @@ impl Receiving {
                 Decoded::More => {}
                 decoded => return Poll::Ready(Ok(decoded)),
             }
-            let room = room_for(self.decoder.at_least());
-            if ready!(source.poll_fill(room, cx))? == 0 {
-                return Poll::Ready(self.decoder.end().map(|()| Decoded::End));
+            match ready!(source.poll_fill(self.room.bytes(), cx))? {
+                0 => return Poll::Ready(self.decoder.end().map(|()| Decoded::End)),
+                read => self.room.was_read(read),
             }
         }
     }

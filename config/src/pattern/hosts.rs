@@ -1,8 +1,8 @@
 //! Values by host: exact names first, then the longest matching `*.suffix`.
 
 use super::authority::Authority;
+use crate::model::HostPattern;
 use hashbrown::HashMap;
-use stitch_config::model::HostPattern;
 
 /// Longest host name that is looked up (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 255;
@@ -65,7 +65,10 @@ impl<T> HostTable<T> {
             return found;
         }
         let mut rest = host;
-        while let Some((_, suffix)) = rest.split_once('.') {
+        while let Some((label, suffix)) = rest.split_once('.') {
+            if label.is_empty() {
+                return None;
+            }
             let found = values(self.suffix.get(suffix), authority.port).find_map(&mut pick);
             if found.is_some() {
                 return found;
@@ -121,6 +124,7 @@ mod tests {
         assert_eq!(get("b.example.com"), Some("*.example.com"));
         assert_eq!(get("x.y.eu.Example.com"), Some("*.eu.example.com"));
         assert_eq!(get("example.com"), None);
+        assert_eq!(get(".example.com"), None);
         assert_eq!(get(&"a".repeat(300)), None);
     }
 
