@@ -1,4 +1,5 @@
-//! The answer's body on its way out: tells the connection's timers when the answer is over.
+//! The answer's body on its way out: tells the connection's timers when the answer is over, and
+//! gives hyper pieces that its write buffer, which lasts as long as the connection, need not grow for.
 
 use super::handle::{Ending, Handle, Phase};
 use crate::body::BoxError;
@@ -7,13 +8,25 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+/// Largest piece handed to hyper, in bytes.
+const PIECE: usize = 16 * 1024;
+
 /// A body whose end, or drop, makes its connection idle again.
 pub(super) struct Departing<B> {
     pub(super) body: B,
+    /// What is left of a large piece.
+    pub(super) rest: Bytes,
     pub(super) handle: Handle,
     /// To an HTTP/1.0 client a body ends with its connection, so that only a reset says that it is
     /// not whole.
     pub(super) ends_by_close: bool,
+}
+
+impl<B> Departing<B> {
+    fn next_piece(&mut self) -> Bytes {
+        let length = self.rest.len().min(PIECE);
+        self.rest.split_to(length)
+    }
 }
 
 impl<B> Drop for Departing<B> {
@@ -33,7 +46,17 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.next_piece()))));
+        }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && data.len() > PIECE
+        {
+            self.rest = data.clone();
+            return Poll::Ready(Some(Ok(Frame::data(self.next_piece()))));
+        }
         if self.ends_by_close && matches!(polled, Poll::Ready(Some(Err(_)))) {
             self.handle.end(Ending::Reset);
         }
@@ -41,10 +64,40 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        if !self.rest.is_empty() {
+            let rest = self.rest.len() as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(rest));
+            }
+            hint.set_lower(hint.lower().saturating_add(rest));
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn large_pieces_are_cut_and_nothing_is_lost() {
+        let whole: Vec<u8> = (0..PIECE * 5 / 2).map(|at| at.to_le_bytes()[0]).collect();
+        let body = crate::Body::from(whole.clone());
+        let handle = Handle::default();
+        let mut departing = Departing { body, rest: Bytes::new(), handle, ends_by_close: false };
+        let mut seen = Vec::new();
+        while !departing.is_end_stream() {
+            assert_eq!(departing.size_hint().exact(), Some((whole.len() - seen.len()) as u64));
+            let data = departing.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(data.len() <= PIECE);
+            seen.extend_from_slice(&data);
+        }
+        assert_eq!(seen, whole);
     }
 }

@@ -1,7 +1,6 @@
 //! The connection's byte stream: tells the timers when bytes arrive and obeys the [`Handle`].
 
 use super::handle::{Ending, Handle, Phase};
-use smallvec::SmallVec;
 use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
@@ -9,9 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-/// Writes of up to so many bytes are made from one buffer.
-const SMALL: usize = 1024;
 
 /// A socket that a [`Handle`] can reset, close or stall.
 #[derive(Debug)]
@@ -89,17 +85,10 @@ impl AsyncWrite for ConnIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(ended) = self.check(cx) {
-            return ended;
+        match self.check(cx) {
+            Some(ended) => ended,
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
         }
-        let stream = Pin::new(&mut self.stream);
-        // One buffer costs the system less than several, copying included.
-        if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SMALL {
-            let mut all = SmallVec::<[u8; SMALL]>::new();
-            bufs.iter().for_each(|buf| all.extend_from_slice(buf));
-            return stream.poll_write(cx, &all);
-        }
-        stream.poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
