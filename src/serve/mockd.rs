@@ -4,7 +4,7 @@ use super::listeners::{ServicePorts, accept_options, bind, serve};
 use super::prepare::{Prepared, prepare, prepare_first};
 use super::reload::{Reload, follow_changes, refuse_ports, told};
 use super::signals::Signals;
-use super::stop::{exit_code, wind_down};
+use super::stop::{exit_code, settle_events, wind_down};
 use crate::bind_error::Purpose;
 use crate::cli::Format;
 use crate::compose::Overrides;
@@ -68,9 +68,11 @@ async fn run(options: &MockdOptions, prepared: Prepared, seed: u64) -> Result<Ex
         services: lines(&config, &ports),
         ..Listening::default()
     })?;
-    let reload = MockdReload { options, seed, reporter, daemon, events, ports, accepting };
+    let reload =
+        MockdReload { options, seed, reporter, daemon, events: events.clone(), ports, accepting };
     let (asked, mut signals) = follow_changes(reload, fingerprint, signals).await;
     wind_down(reporter, &drain, config.proxy.drain, &mut signals).await;
+    settle_events(&events).await;
     told(reporter.stopped());
     Ok(exit_code(asked))
 }

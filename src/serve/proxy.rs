@@ -6,7 +6,7 @@ use super::prepare::{Prepared, prepare_first};
 use super::reload::{ProxyReload, follow_changes, told};
 use super::remote::RemoteMocks;
 use super::signals::{Asked, Signals};
-use super::stop::{exit_code, wind_down};
+use super::stop::{exit_code, settle_events, wind_down};
 use crate::bind_error::Purpose;
 use crate::cli::{Endpoint, Format};
 use crate::compose::Overrides;
@@ -155,6 +155,9 @@ async fn stop(
     (asked, mut signals): (Asked, Signals),
 ) -> Result<ExitCode, Failure> {
     wind_down(reporter, drain, config.proxy.drain, &mut signals).await;
+    if let Some(events) = &running.events {
+        settle_events(events).await;
+    }
     if let Some(supervisor) = running.supervisor.get() {
         supervisor.shutdown().await;
     }

@@ -5,7 +5,11 @@ use super::signals::{Asked, Signals};
 use crate::exit::ExitCode;
 use crate::report::Reporter;
 use std::time::Duration;
+use stitch_mockd::events::Events;
 use stitch_net::Drain;
+
+/// How long events may take to leave.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Lets requests in flight finish, for at most `limit`. Who asks twice need not wait.
 pub(super) async fn wind_down(
@@ -21,6 +25,14 @@ pub(super) async fn wind_down(
             tracing::warn!(left, "Connections were cut off at the end of proxy.drain");
         },
         _ = signals.stop() => {}
+    }
+}
+
+/// Lets events leave that were published meanwhile.
+pub(super) async fn settle_events(events: &Events) {
+    let left = events.settle(SETTLE).await;
+    if left > 0 {
+        tracing::warn!(left, "Events that were to be published later, or not taken, are lost");
     }
 }
 

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use futures_util::StreamExt as _;
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use stitch_net::Flow;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -104,6 +105,19 @@ impl Events {
         }
         if let Err(error) = self.bus.flush().await {
             tracing::warn!(bus = self.bus.name(), %error, "Subscriptions wait for the event bus");
+        }
+    }
+
+    /// The end is near: waits, for at most `limit`, until what was published has left. Returns how
+    /// many events are left behind.
+    pub async fn settle(&self, limit: Duration) -> usize {
+        let settled = async {
+            self.publisher.drained().await;
+            self.bus.flush().await
+        };
+        match tokio::time::timeout(limit, settled).await {
+            Ok(_flushed) => 0,
+            Err(_elapsed) => self.publisher.waiting(),
         }
     }
 

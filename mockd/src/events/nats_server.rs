@@ -1,4 +1,4 @@
-//! A real nats-server for tests. Where none is installed, tests that need one say so and pass.
+//! A real nats-server for tests; `scripts/test --prepare` installs it.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ pub(super) struct NatsServer {
 
 impl NatsServer {
     /// Starts a server on a free port, or on one that another had before.
-    pub(super) fn start(port: Option<u16>) -> Option<Self> {
+    pub(super) fn start(port: Option<u16>) -> Self {
         let directory = ports_directory();
         let mut command = Command::new("nats-server");
         command.args([
@@ -23,17 +23,13 @@ impl NatsServer {
         ]);
         command.arg("--ports_file_dir").arg(&directory);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => {
-                eprintln!("nats-server cannot be started, so nothing is tested: {error}");
-                return None;
-            }
-        };
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("nats-server cannot be started: {error}; scripts/test --prepare installs it")
+        });
         let mut server = Self { child, port: 0 };
         server.port = server.wait_for_port(&directory);
         std::fs::remove_dir_all(&directory).unwrap();
-        Some(server)
+        server
     }
 
     pub(super) fn url(&self) -> String {

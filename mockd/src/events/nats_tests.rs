@@ -25,7 +25,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn messages_travel_with_headers_and_replies() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let bus = Nats::connect(&server.url(), SOON).await.unwrap();
     assert_eq!(bus.name(), server.url());
     let mut messages = bus.subscribe("a.*").await.unwrap();
@@ -57,7 +57,7 @@ async fn messages_travel_with_headers_and_replies() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_counted() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let bus = Nats::connect(&server.url(), SOON).await.unwrap();
     bus.publish(Message::new("a", vec![b'x'; (1 << 20) + 1])).unwrap();
     until("the oversized message is counted", || bus.dropped() == 1).await;
@@ -66,7 +66,7 @@ async fn what_cannot_be_sent_is_counted() {
 
 #[tokio::test]
 async fn slow_readers_lose_messages_and_these_are_counted() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let bus = Nats::connect(&server.url(), SOON).await.unwrap();
     let mut slow = bus.subscribe("s").await.unwrap();
     bus.flush().await.unwrap();
@@ -82,7 +82,7 @@ async fn slow_readers_lose_messages_and_these_are_counted() {
 
 #[tokio::test]
 async fn a_server_that_goes_and_returns_loses_no_subscription_and_no_waiting_message() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let port = server.port;
     let bus = Nats::connect(&server.url(), SOON).await.unwrap();
     let mut messages = bus.subscribe("a").await.unwrap();
@@ -95,7 +95,7 @@ async fn a_server_that_goes_and_returns_loses_no_subscription_and_no_waiting_mes
     }
     assert_eq!(bus.dropped(), 6);
     assert!(matches!(bus.flush().await, Err(BusError::Flush)));
-    let server = NatsServer::start(Some(port)).unwrap();
+    let server = NatsServer::start(Some(port));
     for n in 0..1024 {
         assert_eq!(next(&mut messages).await.payload, n.to_string());
     }
@@ -107,7 +107,7 @@ async fn a_server_that_goes_and_returns_loses_no_subscription_and_no_waiting_mes
 
 #[tokio::test]
 async fn a_named_server_may_come_later() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let port = server.port;
     drop(server);
     let config = config(&format!(
@@ -118,13 +118,13 @@ async fn a_named_server_may_come_later() {
     assert_eq!(line, said);
     let mut messages = bus.subscribe("a").await.unwrap();
     bus.publish(Message::new("a", "early")).unwrap();
-    let _server = NatsServer::start(Some(port)).unwrap();
+    let _server = NatsServer::start(Some(port));
     assert_eq!(next(&mut messages).await.payload, "early");
 }
 
 #[tokio::test]
 async fn auto_takes_the_declared_server() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let config = config(&format!(
         "services: {{ nats: {{ type: infra, image: 'nats:2.10-alpine', ports: ['{}:4222', '8222:8222'] }} }}",
         server.port
@@ -136,7 +136,7 @@ async fn auto_takes_the_declared_server() {
 
 #[tokio::test]
 async fn subscriptions_of_an_engine_outlive_the_server() {
-    let Some(server) = NatsServer::start(None) else { return };
+    let server = NatsServer::start(None);
     let port = server.port;
     let engine = engine(
         "services: { api: { nats_subscribe: [ { subject: q, reply: { n: '{{ message.count }}' } } ] } }",
@@ -148,7 +148,7 @@ async fn subscriptions_of_an_engine_outlive_the_server() {
     assert_eq!(answer.payload, r#"{"n":1}"#);
     drop(server);
     until("the loss is noticed", || !bus.is_connected()).await;
-    let _server = NatsServer::start(Some(port)).unwrap();
+    let _server = NatsServer::start(Some(port));
     until("the return is noticed", || bus.is_connected()).await;
     events.update(&engine).await;
     let answer = request(&*bus, Message::new("q", ""), SOON).await.unwrap();

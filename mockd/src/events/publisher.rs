@@ -57,6 +57,19 @@ impl Publisher {
     }
 }
 
+impl Publisher {
+    /// Waits until nothing is waiting to be published. Nothing more is taken meanwhile.
+    pub(super) async fn drained(&self) {
+        // Never closed, so there is nothing to be told.
+        let _ = self.places.acquire_many(u32::try_from(QUEUE).unwrap_or(u32::MAX)).await;
+    }
+
+    /// How many events are waiting to be published.
+    pub(super) fn waiting(&self) -> usize {
+        QUEUE.saturating_sub(self.places.available_permits())
+    }
+}
+
 /// Publishes what is due until every publisher is gone.
 pub(super) async fn dispatch(
     mut jobs: UnboundedReceiver<Job>,

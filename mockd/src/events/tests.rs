@@ -200,6 +200,19 @@ async fn a_delayed_event_waits() {
     assert!((1000..1010).contains(&took.as_millis()), "{took:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_published_leaves_before_the_end() {
+    let engine = engine("services: { a: { endpoints: [ { path: /, response: a } ] } }");
+    let (events, _bus) = started(&engine, Daemon::new(engine.clone())).await;
+    let publish = |delay| events.publisher().publish(Message::new("a", ""), Some(delay));
+    publish(Duration::from_millis(300));
+    assert_eq!(events.settle(Duration::from_secs(1)).await, 0);
+    assert_eq!(events.stats().published, 1);
+    publish(Duration::from_secs(60));
+    assert_eq!(events.settle(Duration::from_secs(1)).await, 1);
+    assert_eq!(events.stats().published, 1);
+}
+
 #[tokio::test]
 async fn a_reply_answers_a_request() {
     let engine = engine(
