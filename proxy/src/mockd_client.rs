@@ -77,7 +77,8 @@ impl RequestHead for Unchanged<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         let Parts { method, uri, headers, .. } = self.0;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+        let root = if target.starts_with('?') { "/" } else { "" };
+        for part in [method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
         for (name, value) in headers {

@@ -44,10 +44,10 @@ impl Spare {
     /// sending, if it still goes on, finds its body broken off.
     pub fn take(self) -> Option<Request<Body>> {
         let mut kept = lock(&self.body);
-        let rest = kept.rest.take().unwrap_or_default();
         if kept.size > MOST {
             return None;
         }
+        let rest = kept.rest.take().unwrap_or_default();
         let seen = std::mem::take(&mut kept.seen);
         drop(kept);
         let body = match seen.as_slice() {

@@ -2,8 +2,7 @@
 
 use crate::cli::{ExplainArgs, Format};
 use crate::exit::{ExitCode, Failure};
-use crate::output;
-use crate::serve::load_and_check;
+use crate::{file, output};
 use http::header::HOST;
 use http::{Request, Uri};
 use serde::Serialize;
@@ -24,13 +23,13 @@ struct Story {
 }
 
 pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
-    let mut loaded = load_and_check(&args.file);
+    let mut loaded = file::load(&args.file);
+    let engine = Engine::compile(&loaded.config, 0, None, &mut loaded.report);
     if loaded.report.has_errors() {
         loaded.tell();
         return Err(Failure::told(ExitCode::Problems));
     }
     let config = Arc::new(loaded.config);
-    let engine = Engine::compile(&config, 0, None, &mut loaded.report);
     let own =
         OwnAddresses { listeners: config.proxy.listen.clone(), admin: config.proxy.admin.listen };
     let snapshot = Snapshot::compile(config.clone(), &*engine, own, None);

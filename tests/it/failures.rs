@@ -311,6 +311,10 @@ fn what_failed_is_logged_and_counted() {
         assert!(line.contains(part), "no {part} in {line}");
     }
     let metrics = http::get(shop.stitch.admin(), "/metrics", &[]).text();
-    let series = "stitch_requests_total{service=\"broken\",source=\"stitch\",status=\"5xx\"} 1";
-    assert!(metrics.contains(series), "{metrics}");
+    for series in [
+        "stitch_requests_total{service=\"broken\",source=\"stitch\",status=\"5xx\"} 1",
+        "stitch_failures_total{service=\"broken\",reason=\"connect_refused\"} 1",
+    ] {
+        assert!(metrics.contains(series), "{metrics}");
+    }
 }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::upgrade::OnUpgrade;
@@ -94,6 +94,14 @@ impl Call {
         }
     }
 
+    /// More of the answer's body was handed over.
+    pub fn sent(&mut self, bytes: u64) {
+        // What is handed over in answer to HEAD never leaves.
+        if *self.request.method() != Method::HEAD {
+            self.record.bytes += bytes;
+        }
+    }
+
     /// Counts and logs; to be called once.
     pub fn close(&mut self, log: &AccessLog) {
         let around = Circumstances {
@@ -117,7 +125,7 @@ pub(crate) struct Ongoing {
 impl Ongoing {
     /// More of the answer's body was handed over.
     pub fn sent(&mut self, bytes: u64) {
-        self.call.record.bytes += bytes;
+        self.call.sent(bytes);
     }
 }
 

@@ -71,7 +71,7 @@ fn go_on(
     let response = depart(proxy, snapshot, answered, &mut call);
     Begun::Answered(match whole(response.body()) {
         Some(bytes) => {
-            call.record.bytes = bytes;
+            call.sent(bytes);
             call.close(&proxy.log);
             response.map(Outgoing::settled)
         }

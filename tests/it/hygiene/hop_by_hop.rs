@@ -147,6 +147,8 @@ fn interim_answers_of_an_upstream_are_dropped() {
         assert_eq!(answer.interim, []);
         assert_eq!(answer.header("link"), None);
     }
+    let metrics = http::get(stitch.admin(), "/metrics", &[]).text();
+    assert!(metrics.contains("stitch_upstream_informational_dropped_total 4"), "{metrics}");
 }
 
 #[test]

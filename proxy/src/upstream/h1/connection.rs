@@ -44,8 +44,12 @@ impl Connection {
     }
 
     /// Gives the connection back after its exchange: to the pool, if it can carry another one.
-    pub(super) fn keep(self, endpoint: u64, persists: bool) {
+    pub(super) fn keep(mut self, endpoint: u64, persists: bool) {
         if persists && self.input.is_empty() {
+            if self.input.capacity() > LEAST {
+                // A body's large buffer is not kept for the next head.
+                self.input = BytesMut::new();
+            }
             pool::put(endpoint, self);
         }
     }

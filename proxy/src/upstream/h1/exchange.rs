@@ -12,6 +12,9 @@ use std::task::{Context, Poll, ready};
 use stitch_net::Body;
 use tokio::net::TcpStream;
 
+/// Most 1xx answers in front of one answer.
+const MOST_INTERIM: u32 = 32;
+
 /// An exchange whose answer has not begun.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -23,6 +26,8 @@ pub(crate) struct Exchange {
     broken: Option<ExchangeError>,
     /// Whether any byte of an answer has come.
     heard: bool,
+    /// Answers before the answer so far.
+    interim: u32,
 }
 
 /// What an exchange comes to.
@@ -36,7 +41,7 @@ pub(crate) enum Received {
 
 impl Exchange {
     pub fn new(connection: Connection, sending: Sending) -> Self {
-        Self { connection, sending, sent: false, broken: None, heard: false }
+        Self { connection, sending, sent: false, broken: None, heard: false, interim: 0 }
     }
 
     /// Sends, and reads the head of the answer. Both go on at once, because an answer may come
@@ -68,8 +73,18 @@ impl Exchange {
                 response::parse(&mut self.connection.input, self.sending.is_head())?
             {
                 let status = head.response.status();
+                if status == StatusCode::SWITCHING_PROTOCOLS && !self.sent {
+                    let what = "it switched protocols before it had the whole request";
+                    return Poll::Ready(Err(ExchangeError::protocol(what)));
+                }
                 if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     return Poll::Ready(Ok(head));
+                }
+                self.interim += 1;
+                if self.interim > MOST_INTERIM {
+                    return Poll::Ready(Err(ExchangeError::protocol(
+                        "its 1xx answers have no end",
+                    )));
                 }
                 metrics::counter!("stitch_upstream_informational_dropped_total").increment(1);
                 if self.connection.input.is_empty() {

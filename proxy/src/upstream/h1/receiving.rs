@@ -10,8 +10,12 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::AbortHandle;
+
+/// How long the rest of a request may take whose answer is over.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// An answer's body, read from its connection as fast as it is taken. Dropped before its end, it
 /// closes the connection.
@@ -81,8 +85,15 @@ impl Source {
     fn finish(self) {
         match self {
             Self::Whole { connection, endpoint, persists } => connection.keep(endpoint, persists),
-            // The request goes on to its own end.
-            Self::Half { mut sender, .. } => sender.0 = None,
+            // The request goes on to its own end, if that comes soon.
+            Self::Half { mut sender, .. } => {
+                if let Some(task) = sender.0.take() {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(LINGER).await;
+                        task.abort();
+                    });
+                }
+            }
         }
     }
 }

@@ -64,7 +64,7 @@ impl Sending {
                 front.extend_from_slice(b"content-length: 0\r\n");
             }
             Framing::None
-        } else if let Some(length) = body.size_hint().exact() {
+        } else if let Some(length @ 1..) = body.size_hint().exact() {
             let _ = write!(front, "content-length: {length}\r\n");
             Framing::Length(length)
         } else {
