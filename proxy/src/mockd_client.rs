@@ -4,6 +4,7 @@ use crate::hygiene;
 use crate::rescue::Failure;
 use crate::upstream::{
     Endpoint, ExchangeError, Received, RequestHead, SendError, send, write_header,
+    write_request_line,
 };
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -76,11 +77,7 @@ impl RequestHead for Unchanged<'_> {
 
     fn write(&self, out: &mut Vec<u8>) {
         let Parts { method, uri, headers, .. } = self.0;
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let root = if target.starts_with('?') { "/" } else { "" };
-        for part in [method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
+        write_request_line(out, method, "", uri);
         for (name, value) in headers {
             if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
                 write_header(out, name, value.as_bytes());

@@ -8,7 +8,9 @@ use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::stats::Source;
 use crate::tunnel;
-use crate::upstream::{Endpoint, ExchangeError, Received, RequestHead, SendError, pick, send};
+use crate::upstream::{
+    Endpoint, ExchangeError, Received, RequestHead, SendError, pick, send, write_request_line,
+};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::uri::Scheme;
@@ -126,19 +128,7 @@ impl RequestHead for Head<'_> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.method.as_str().as_bytes());
-        out.push(b' ');
-        // `OPTIONS *` is about the server, not about a path (RFC 9112 §3.2.4).
-        if self.target.path() != "*" {
-            out.extend_from_slice(self.base_path.as_bytes());
-        }
-        // Origin form, whatever form the request came in.
-        let target = self.target.path_and_query().map_or("/", |target| target.as_str());
-        if target.starts_with('?') {
-            out.push(b'/');
-        }
-        out.extend_from_slice(target.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\n");
+        write_request_line(out, self.method, self.base_path, self.target);
         self.outbound.write(self.headers, out);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::kind::{Kind, kind};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    UPGRADE,
 };
 use smallvec::SmallVec;
 
@@ -55,7 +55,8 @@ pub fn clean_request(headers: &mut HeaderMap, trusted: bool) -> Found {
     found
 }
 
-/// Takes hop-by-hop headers off a response. `Trailer` stays, so that trailers can pass.
+/// Takes hop-by-hop headers off a response whose framing has been read already. `Trailer` stays, so
+/// that trailers can pass.
 pub fn clean_response(headers: &mut HeaderMap) {
     let mut doomed: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for name in headers.keys() {
@@ -63,25 +64,13 @@ pub fn clean_response(headers: &mut HeaderMap) {
             doomed.push(name.clone());
         }
     }
-    if doomed.contains(&CONNECTION) && !only_persistence(headers) {
+    if doomed.contains(&CONNECTION) {
         let tokens = connection_tokens(headers);
         doomed.extend(tokens.into_iter().filter(|name| !is_protected(name)));
-    }
-    if doomed.contains(&TRANSFER_ENCODING) {
-        // It was overridden, so it is not the length of what follows (RFC 9112 §6.3).
-        doomed.push(CONTENT_LENGTH);
     }
     for name in &doomed {
         headers.remove(name);
     }
-}
-
-/// Whether `Connection` says no more than how long the connection lives, as it mostly does.
-fn only_persistence(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
-    values.all(|value| {
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    })
 }
 
 fn connection_tokens(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {

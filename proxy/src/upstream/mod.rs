@@ -10,5 +10,5 @@ mod send;
 pub use balance::{InFlight, pick};
 pub use connect::{ConnectError, connect};
 pub use endpoint::{AddressGuard, Endpoint};
-pub(crate) use h1::{ExchangeError, Received, RequestHead, write_header};
+pub(crate) use h1::{ExchangeError, Received, RequestHead, write_header, write_request_line};
 pub(crate) use send::{SendError, send};

@@ -59,16 +59,15 @@ impl Exchange {
             };
         }
         loop {
-            match ready!(self.connection.poll_fill(cx)) {
-                Ok(1..) => self.heard = true,
-                Ok(0) => {
-                    return Poll::Ready(Err(self
-                        .broken
-                        .take()
-                        .unwrap_or(ExchangeError::Broken(None))));
-                }
-                Err(error) => return Poll::Ready(Err(self.broken.take().unwrap_or(error.into()))),
+            let ended = match ready!(self.connection.poll_fill(cx)) {
+                Ok(0) => Some(ExchangeError::Broken(None)),
+                Ok(_) => None,
+                Err(error) => Some(error.into()),
+            };
+            if let Some(error) = ended {
+                return Poll::Ready(Err(self.broken.take().unwrap_or(error)));
             }
+            self.heard = true;
             while let Some(head) =
                 response::parse(&mut self.connection.input, self.sending.is_head())?
             {

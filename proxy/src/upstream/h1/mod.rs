@@ -16,4 +16,4 @@ mod sending;
 pub(crate) use connection::Connection;
 pub(crate) use error::ExchangeError;
 pub(crate) use exchange::{Exchange, Received};
-pub(crate) use sending::{RequestHead, Sending, write_header};
+pub(crate) use sending::{RequestHead, Sending, write_header, write_request_line};

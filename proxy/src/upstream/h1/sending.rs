@@ -5,7 +5,7 @@
 
 use super::error::ExchangeError;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, Uri};
 use http_body::Body as _;
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
@@ -236,6 +236,23 @@ impl Sending {
         }
         self.back = &self.back[written - of_front - of_piece..];
     }
+}
+
+/// Writes the request line in origin form, whatever form the request came in; `base_path` goes in
+/// front of its path.
+pub(crate) fn write_request_line(out: &mut Vec<u8>, method: &Method, base_path: &str, uri: &Uri) {
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    // `OPTIONS *` is about the server, not about a path (RFC 9112 §3.2.4).
+    if uri.path() != "*" {
+        out.extend_from_slice(base_path.as_bytes());
+    }
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    if target.starts_with('?') {
+        out.push(b'/');
+    }
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
 /// Writes one header line.
