@@ -92,13 +92,13 @@ fn rule(rule: &AllowRule) -> String {
 }
 
 fn dump_service(service: &Service) -> Json {
-    let urls = service.upstreams.iter().map(|upstream| {
-        let url = format!("http://{}{}", upstream.authority(), upstream.base_path);
-        json!({ "url": url, "weight": upstream.weight })
-    });
+    let urls = service
+        .upstreams
+        .iter()
+        .map(|upstream| json!({ "url": upstream.to_string(), "weight": upstream.weight }));
     let env = service.env.iter().map(|(key, value)| (key.clone(), masked_text(key, value).into()));
     json!({
-        "type": match service.kind { Kind::Http => "http", Kind::Infra => "infra" },
+        "type": match service.kind { Kind::Http => "http", Kind::Tcp => "tcp", Kind::Infra => "infra" },
         "mode": service.mode.as_str(),
         "mock_on": service.mock_on,
         "urls": urls.collect::<Vec<_>>(),

@@ -9,7 +9,6 @@ use crate::upstream::{
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Response};
-use stitch_config::Place;
 use stitch_config::model::{Timeouts, Upstream};
 use stitch_config::pattern::Authority;
 use stitch_net::reason::REASON;
@@ -25,13 +24,7 @@ impl MockdClient {
     /// A client for the daemon at `host[:port]`; it need not be there yet.
     pub fn new(authority: &str) -> Self {
         let Authority { host, port } = Authority::parse(authority);
-        let upstream = Upstream {
-            host: host.to_ascii_lowercase(),
-            port: port.unwrap_or(80),
-            base_path: String::new(),
-            weight: 1,
-            place: Place::default(),
-        };
+        let upstream = Upstream::http(host.to_ascii_lowercase(), port.unwrap_or(80));
         Self { endpoint: Endpoint::declared(&upstream) }
     }
 

@@ -4,7 +4,7 @@ use crate::stats::ServiceStats;
 use crate::upstream::Endpoint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use stitch_config::model::{Mode, Service as Declared};
+use stitch_config::model::{Mode, Scheme, Service as Declared};
 use stitch_net::MockService;
 
 /// A compiled service.
@@ -60,6 +60,8 @@ impl Service {
         let endpoints = declared
             .upstreams
             .iter()
+            // What else can be declared is served later.
+            .filter(|upstream| upstream.scheme == Scheme::Http && upstream.host_port().is_some())
             .map(|upstream| match kept.iter().find(|endpoint| endpoint.is(upstream)) {
                 Some(endpoint) => endpoint.clone(),
                 None => Arc::new(Endpoint::declared(upstream)),

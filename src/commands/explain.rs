@@ -8,7 +8,7 @@ use http::{Request, Uri};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use stitch_config::model::Mode;
+use stitch_config::model::{ListenAddress, Mode};
 use stitch_mockd::Engine;
 use stitch_net::Body;
 use stitch_proxy::{OwnAddresses, Role, Snapshot, explain};
@@ -30,8 +30,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::told(ExitCode::Problems));
     }
     let config = Arc::new(loaded.config);
-    let own =
-        OwnAddresses { listeners: config.proxy.listen.clone(), admin: config.proxy.admin.listen };
+    let listeners = config.proxy.listen.iter().filter_map(ListenAddress::tcp).collect();
+    let own = OwnAddresses { listeners, admin: config.proxy.admin.listen };
     let snapshot = Snapshot::compile(config.clone(), &*engine, own, None);
     let (role, request) = arriving(args, &snapshot)?;
     let proxy = explain(&snapshot, &role, &request);

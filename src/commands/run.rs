@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
+use stitch_config::model::ListenAddress;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{self, SignalKind};
@@ -61,8 +62,8 @@ pub(super) fn proxy(file: &FileArg, choice: &ProxyChoice) -> Result<ProxyAddress
         Choice::Nothing => DEFAULT_PROXY.parse().map_err(|error: String| Failure::usage(error))?,
         Choice::File(path) => {
             let listen = file::load_valid(&path)?.config.proxy.listen;
-            let listen = listen.iter().find(|address| address.port() != 0);
-            ProxyAddress::from(*listen.ok_or_else(|| {
+            let mut listen = listen.iter().filter_map(ListenAddress::tcp);
+            ProxyAddress::from(listen.find(|address| address.port() != 0).ok_or_else(|| {
                 Failure::usage("proxy.listen is a port picked at start: pass --proxy with its URL")
             })?)
         }

@@ -238,7 +238,9 @@ fn aliases(config: &Config) -> Vec<&str> {
     let routes = routes.flat_map(|route| route.matches.hosts.iter().filter_map(network_name));
     // A name that is also a real endpoint's must lead there, or stitch would ask itself.
     let endpoints = || http().flat_map(|service| &service.upstreams);
-    let elsewhere = |host: &&str| !endpoints().any(|endpoint| endpoint.host == *host);
+    let elsewhere = |host: &&str| {
+        !endpoints().any(|endpoint| endpoint.host_port().is_some_and(|(name, _)| name == *host))
+    };
     let mut aliases = Vec::new();
     for name in names.chain(hosts.chain(routes).filter(elsewhere)) {
         let ours = config.service(name).is_none_or(|service| service.kind == Kind::Http);

@@ -240,6 +240,7 @@ fn names_of_the_network_are_services_and_hosts_that_are_not_local() {
             action,
             connect_timeout: None,
             request_timeout: None,
+            idle_timeout: None,
         }));
     }
     assert_eq!(aliases(&config), ["users", "users.test", "shop.test"]);

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use stitch_config::Config;
-use stitch_config::model::{AllowRule, Events, Kind, NetClass, Service, Upstream};
+use stitch_config::model::{
+    AllowRule, Events, Kind, ListenAddress, NetClass, Service, Upstream, UpstreamAddress,
+};
 
 /// How a container reaches a program on the developer's machine.
 pub(super) const HOST_MACHINE: &str = "host.docker.internal";
@@ -119,21 +121,24 @@ impl Network {
         let mut differs = service.command.is_some();
         let mut urls = Vec::with_capacity(service.upstreams.len());
         for upstream in &service.upstreams {
-            let mut url = upstream.clone();
-            match whereabouts(config, upstream, container.as_deref()) {
-                Whereabouts::Container(host, port) => (url.host, url.port) = (host, port),
+            // A socket is of no use over the border of a container.
+            let Some(written) = upstream.host_port() else { continue };
+            let (mut host, mut port) = (written.0.to_owned(), written.1);
+            match whereabouts(config, written, container.as_deref()) {
+                Whereabouts::Container(name, at) => (host, port) = (name, at),
                 Whereabouts::HostMachine => {
                     self.needs_host = true;
-                    self.warnings.push(on_this_machine(service, upstream));
-                    HOST_MACHINE.clone_into(&mut url.host);
+                    self.warnings.push(on_this_machine(service, upstream, port));
+                    HOST_MACHINE.clone_into(&mut host);
                 }
-                Whereabouts::AsWritten if upstream.host == *service.name => {
+                Whereabouts::AsWritten if host == *service.name => {
                     self.warnings.push(asks_itself(service, upstream));
                 }
                 Whereabouts::AsWritten => {}
             }
-            differs |= (&url.host, url.port) != (&upstream.host, upstream.port);
-            urls.push((service.name.to_string(), url));
+            differs |= (host.as_str(), port) != written;
+            let address = UpstreamAddress::Host { host, port };
+            urls.push((service.name.to_string(), Upstream { address, ..upstream.clone() }));
         }
         if differs {
             self.overrides.urls.extend(urls);
@@ -141,13 +146,12 @@ impl Network {
     }
 }
 
-fn on_this_machine(service: &Service, upstream: &Upstream) -> String {
+fn on_this_machine(service: &Service, upstream: &Upstream, port: u16) -> String {
     format!(
-        "{}: http://{} is a program on this machine, reached as {HOST_MACHINE}:{}; it must listen \
-         on 0.0.0.0, or give the service an image: or build:",
+        "{}: http://{} is a program on this machine, reached as {HOST_MACHINE}:{port}; it must \
+         listen on 0.0.0.0, or give the service an image: or build:",
         service.name,
         upstream.authority(),
-        upstream.port
     )
 }
 
@@ -159,14 +163,14 @@ fn asks_itself(service: &Service, upstream: &Upstream) -> String {
     )
 }
 
-fn whereabouts(config: &Config, upstream: &Upstream, container: Option<&str>) -> Whereabouts {
+fn whereabouts(config: &Config, (host, port): (&str, u16), container: Option<&str>) -> Whereabouts {
     if let Some(container) = container {
-        return Whereabouts::Container(container.to_owned(), upstream.port);
+        return Whereabouts::Container(container.to_owned(), port);
     }
-    if !is_this_machine(&upstream.host) || own_ports(config).contains(&upstream.port) {
+    if !is_this_machine(host) || own_ports(config).contains(&port) {
         return Whereabouts::AsWritten;
     }
-    match infra_at(config, upstream.port) {
+    match infra_at(config, port) {
         Some((name, port)) => Whereabouts::Container(name.to_owned(), port),
         None => Whereabouts::HostMachine,
     }
@@ -191,12 +195,12 @@ fn reals(config: &Config) -> Vec<Real> {
 
 /// The ports of `listen`, each once.
 pub(super) fn listen_ports(config: &Config) -> Vec<u16> {
-    let port = |address: &SocketAddr| match address.port() {
+    let port = |address: SocketAddr| match address.port() {
         0 => LISTEN_PORT,
         port => port,
     };
     let mut ports = Vec::new();
-    for port in config.proxy.listen.iter().map(port) {
+    for port in config.proxy.listen.iter().filter_map(ListenAddress::tcp).map(port) {
         if !ports.contains(&port) {
             ports.push(port);
         }

@@ -108,7 +108,7 @@ fn a_program_of_this_machine_is_reached_through_the_host() {
     let mut orders = real("orders", &[("localhost", 9000)]);
     orders.command = command(false);
     let network = Network::of(&config(vec![orders]));
-    assert_eq!(network.overrides.urls[0].1.host, "host.docker.internal");
+    assert_eq!(network.overrides.urls[0].1.authority(), "host.docker.internal:9000");
     assert!(network.needs_host);
     assert!(network.warnings[0].contains("must listen on 0.0.0.0"), "{:?}", network.warnings);
 }

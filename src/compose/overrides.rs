@@ -9,7 +9,9 @@ use std::fmt::Display;
 use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use stitch_config::model::{AllowRule, Config, Events, Kind, NetClass, Service, Upstream};
+use stitch_config::model::{
+    AllowRule, Config, Events, Kind, ListenAddress, NetClass, Service, Upstream,
+};
 use stitch_config::place::Place;
 
 /// Settings that win over the file's. Absent or empty ones leave the file alone.
@@ -54,8 +56,8 @@ impl Overrides {
         if self.listen.is_empty() {
             return;
         }
-        let was_open = !all_loopback(&config.proxy.listen);
-        config.proxy.listen.clone_from(&self.listen);
+        let was_open = !config.proxy.listen.iter().all(ListenAddress::is_local);
+        config.proxy.listen = self.listen.iter().copied().map(Into::into).collect();
         let allow = &mut config.proxy.forward.allow;
         if !was_open && !all_loopback(&self.listen) && allows_every_class(allow) {
             allow.clear();
@@ -110,9 +112,11 @@ impl Overrides {
         if let Some(trust) = &self.trust {
             flag("trust", &allow_text(trust));
         }
-        for (name, Upstream { host, port, base_path, .. }) in &self.urls {
-            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            flag("url", &format!("{name}=http://{host}:{port}{base_path}"));
+        for (name, upstream) in &self.urls {
+            let Some((host, port)) = upstream.host_port() else { continue };
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            let (scheme, base_path) = (upstream.scheme.as_str(), &upstream.base_path);
+            flag("url", &format!("{name}={scheme}://{host}:{port}{base_path}"));
         }
         args
     }
@@ -208,11 +212,8 @@ pub(crate) fn parse_url(text: &str) -> Result<(String, Upstream), String> {
     }
     let (host, port) = split_authority(authority).ok_or_else(bad)?;
     let upstream = Upstream {
-        host: host.to_ascii_lowercase(),
-        port,
         base_path: path.trim_end_matches('/').to_owned(),
-        weight: 1,
-        place: Place::default(),
+        ..Upstream::http(host.to_ascii_lowercase(), port)
     };
     Ok((name.to_owned(), upstream))
 }

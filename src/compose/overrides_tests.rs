@@ -75,7 +75,7 @@ fn what_is_given_wins_over_the_file() {
         urls: Vec::new(),
     };
     overrides.apply(&mut config).unwrap();
-    assert_eq!(config.proxy.listen, overrides.listen);
+    assert_eq!(config.proxy.listen, [address("0.0.0.0:80").into()]);
     assert_eq!(config.proxy.admin.listen, address("127.0.0.1:99"));
     assert_eq!(config.events, Events::InProcess);
     assert_eq!(config.proxy.forward.allow, classes(&[NetClass::Private]));
@@ -117,10 +117,10 @@ fn urls_replace_the_endpoints_and_nothing_is_started() {
     Overrides { urls, ..Overrides::default() }.apply(&mut config).unwrap();
     let users = config.service("users").unwrap();
     let endpoints: Vec<_> =
-        users.upstreams.iter().map(|it| (it.host.as_str(), it.port, it.weight)).collect();
-    assert_eq!(endpoints, [("a", 1, 1), ("b", 2, 3), ("c", 3, 1)]);
+        users.upstreams.iter().map(|it| (it.host_port().unwrap(), it.weight)).collect();
+    assert_eq!(endpoints, [(("a", 1), 1), (("b", 2), 3), (("c", 3), 1)]);
     assert_eq!(users.command, None);
-    assert_eq!(config.service("orders").unwrap().upstreams[0].host, "localhost");
+    assert_eq!(config.service("orders").unwrap().upstreams[0].authority(), "localhost:9000");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn every_url_that_names_nothing_real_is_told() {
         overrides.apply(&mut config).unwrap_err(),
         ["--url names no declared service: \"b\"", "--url names \"db\", which is infrastructure"]
     );
-    assert_eq!(config.service("a").unwrap().upstreams[0].port, 80);
+    assert_eq!(config.service("a").unwrap().upstreams[0].host_port(), Some(("x", 80)));
 }
 
 #[test]
@@ -166,6 +166,6 @@ fn wrong_values_are_named() {
         assert!(parse_url(url).unwrap_err().contains(url), "{url}");
     }
     let (name, url) = parse_url("users=http://A/base/").unwrap();
-    assert_eq!((name.as_str(), url.host.as_str(), url.port), ("users", "a", 80));
+    assert_eq!((name.as_str(), url.host_port()), ("users", Some(("a", 80))));
     assert_eq!(url.base_path, "/base");
 }

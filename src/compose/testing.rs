@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stitch_config::model::{
-    AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, Config, Endpoint,
-    Events, Forward, Kind, Limits, LocalCommand, Methods, Mode, NetClass, Proxy, ResponseBody,
-    ResponseSpec, Service, Timeouts, Upstream, Workers,
+    AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, ClientTls,
+    Config, Endpoint, Events, Forward, Kind, Limits, LocalCommand, Methods, Mode, NetClass, Proxy,
+    ResponseBody, ResponseSpec, Service, Timeouts, Upstream, Workers,
 };
 use stitch_config::pattern::PathPattern;
 use stitch_config::place::Place;
@@ -20,6 +20,9 @@ pub(super) fn config(services: Vec<Service>) -> Config {
         vars: Vec::new(),
         proxy: Proxy {
             listen: vec!["127.0.0.1:8080".parse().unwrap()],
+            transparent: Vec::new(),
+            tls: None,
+            proxy_protocol: false,
             admin: Admin { listen: "127.0.0.1:9900".parse().unwrap(), token: None },
             workers: Workers::Auto,
             forward: Forward {
@@ -29,6 +32,7 @@ pub(super) fn config(services: Vec<Service>) -> Config {
                     class(NetClass::Public),
                 ],
                 connect_ports: vec![443, 8443],
+                intercept_tls: false,
             },
             trust: vec![class(NetClass::Loopback)],
             access_log: AccessLog {
@@ -57,6 +61,8 @@ fn service(name: &str, kind: Kind, mode: Mode) -> Service {
         place: Place::default(),
         kind,
         upstreams: Vec::new(),
+        tls: ClientTls::default(),
+        proxy_protocol: None,
         port: None,
         hosts: Vec::new(),
         preserve_host: false,
@@ -74,6 +80,7 @@ fn service(name: &str, kind: Kind, mode: Mode) -> Service {
         environment: None,
         depends_on: Vec::new(),
         health_path: None,
+        health_grpc: None,
     }
 }
 
@@ -85,13 +92,7 @@ pub(super) fn mock(name: &str, port: Option<u16>, endpoints: Vec<Endpoint>) -> S
 
 /// A real service at these hosts and ports.
 pub(super) fn real(name: &str, upstreams: &[(&str, u16)]) -> Service {
-    let upstream = |(host, port): &(&str, u16)| Upstream {
-        host: (*host).to_owned(),
-        port: *port,
-        base_path: String::new(),
-        weight: 1,
-        place: Place::default(),
-    };
+    let upstream = |(host, port): &(&str, u16)| Upstream::http(*host, *port);
     let upstreams = upstreams.iter().map(upstream).collect();
     Service { upstreams, ..service(name, Kind::Http, Mode::Real) }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Listening {
 pub(crate) struct ServiceLine {
     /// Its name.
     pub(crate) name: String,
-    /// `real`, `mock`, `mixed` or `infra`.
+    /// `real`, `mock`, `mixed`, `tcp` or `infra`.
     pub(crate) kind: &'static str,
     /// Its mode in force; none for infrastructure.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +59,7 @@ impl ServiceLine {
 pub(crate) fn kind_of(service: &Service) -> &'static str {
     match (service.kind, service.upstreams.is_empty(), service.endpoints.is_empty()) {
         (Kind::Infra, ..) => "infra",
+        (Kind::Tcp, ..) => "tcp",
         (Kind::Http, true, _) => "mock",
         (Kind::Http, false, true) => "real",
         (Kind::Http, false, false) => "mixed",

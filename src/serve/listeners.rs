@@ -120,11 +120,9 @@ impl ServicePorts {
 
 /// Every service port, on the IP of the first proxy listener.
 fn wishes(config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
-    let Some(first) = config.proxy.listen.first() else { return Vec::new() };
+    let ip = config.proxy.service_ip();
     let services = config.services.iter().filter(|service| service.kind == Kind::Http);
     services
-        .filter_map(|service| {
-            Some((service.name.clone(), SocketAddr::new(first.ip(), service.port?)))
-        })
+        .filter_map(|service| Some((service.name.clone(), SocketAddr::new(ip, service.port?))))
         .collect()
 }

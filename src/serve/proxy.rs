@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use stitch_config::Config;
-use stitch_config::model::{Kind, Mode, Service, Workers as WorkerCount};
+use stitch_config::model::{Kind, ListenAddress, Mode, Service, Workers as WorkerCount};
 use stitch_control::{Metrics, Readiness};
 use stitch_mockd::Engine;
 use stitch_mockd::events::{Events, choose};
@@ -212,10 +212,10 @@ struct Bound {
 
 impl Bound {
     fn bind(config: &Config) -> Result<Self, Failure> {
-        let listen = config.proxy.listen.iter();
+        let listen = config.proxy.listen.iter().filter_map(ListenAddress::tcp);
         Ok(Self {
             proxy: listen
-                .map(|address| bind(*address, &Purpose::Proxy))
+                .map(|address| bind(address, &Purpose::Proxy))
                 .collect::<Result<_, _>>()?,
             admin: bind(config.proxy.admin.listen, &Purpose::Admin)?,
         })
@@ -317,7 +317,7 @@ impl Running {
 
     /// Where a service can be reached: its own port, and its host on the shared listener.
     pub(super) fn urls(&self, service: &Service) -> Vec<String> {
-        if service.kind == Kind::Infra {
+        if service.kind != Kind::Http {
             return Vec::new();
         }
         let own = self.ports.lock().unwrap_or_else(PoisonError::into_inner).address(&service.name);

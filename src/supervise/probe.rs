@@ -3,7 +3,7 @@
 use crate::http_get;
 use http::StatusCode;
 use std::time::Duration;
-use stitch_config::model::{Service, Upstream};
+use stitch_config::model::Service;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -35,7 +35,8 @@ impl Probe {
     /// The probe of a service: its first real endpoint is asked.
     pub(super) fn of(service: &Service) -> Self {
         let Some(upstream) = service.upstreams.first() else { return Self::Nothing };
-        let authority = authority(upstream);
+        let Some((host, port)) = upstream.host_port() else { return Self::Nothing };
+        let authority = authority(host, port);
         match &service.health_path {
             None => Self::Connect { authority },
             Some(path) => Self::Get { authority, path: format!("{}{path}", upstream.base_path) },
@@ -63,10 +64,10 @@ impl Probe {
 }
 
 /// `host:port`, always with the port.
-fn authority(upstream: &Upstream) -> String {
-    match upstream.host.contains(':') {
-        true => format!("[{}]:{}", upstream.host, upstream.port),
-        false => format!("{}:{}", upstream.host, upstream.port),
+fn authority(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 

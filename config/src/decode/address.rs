@@ -1,9 +1,9 @@
-//! Addresses: where to listen, where a service lives, whom to let through.
+//! Addresses: where to listen, hosts, whom to let through.
 
-use super::later::Capability;
 use super::scalar::{FromScalar, scalars};
+use super::url::socket_path;
 use super::wrong::Wrong;
-use crate::model::{AllowRule, HostPattern, NetClass};
+use crate::model::{AllowRule, HostPattern, ListenAddress, NetClass};
 use crate::near;
 use serde_json::Number;
 use std::net::{IpAddr, SocketAddr};
@@ -12,9 +12,6 @@ impl FromScalar for SocketAddr {
     const WHAT: &'static str = "an address such as 127.0.0.1:8080";
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        if text.starts_with("unix:") {
-            return Err(Capability::Protocols.refuse(text));
-        }
         text.parse().map_err(|_| {
             let wrong = Wrong::new(format!("{text:?} is not an address"));
             let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
@@ -22,6 +19,9 @@ impl FromScalar for SocketAddr {
                 Ok(port) if matches!(host, "" | "*") => wrong.hint(format!(
                     "write 127.0.0.1:{port} for this machine alone, or 0.0.0.0:{port} for every network"
                 )),
+                _ if text.starts_with("unix:") => {
+                    wrong.hint("a unix: socket can stand in proxy.listen alone; write an IP address and a port")
+                }
                 Ok(port) if host == "localhost" => wrong.hint(format!("write 127.0.0.1:{port}")),
                 Ok(_) => wrong.hint("write an IP address and a port; names are not looked up"),
                 Err(_) => wrong.hint("write an IP address and a port, such as 127.0.0.1:8080"),
@@ -36,79 +36,44 @@ impl FromScalar for SocketAddr {
     }
 }
 
-/// `url:` taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HttpUrl {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) base_path: String,
+impl FromScalar for ListenAddress {
+    const WHAT: &'static str = "an address such as 127.0.0.1:8080 or unix:/path";
+
+    /// A socket's path stays as it is written.
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text.strip_prefix("unix:") {
+            Some(_) => socket_path(text).map(Self::Unix),
+            None => SocketAddr::from_text(text).map(Self::Tcp),
+        }
+    }
+
+    fn from_number(number: &Number, text: &str) -> Result<Self, Wrong> {
+        SocketAddr::from_number(number, text).map(Self::Tcp)
+    }
 }
 
-impl FromScalar for HttpUrl {
-    const WHAT: &'static str = "a URL such as http://localhost:8000";
+/// A name that a certificate can be for: a DNS name or an IP address, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerName(pub(crate) String);
+
+impl FromScalar for ServerName {
+    const WHAT: &'static str = "a DNS name or IP address";
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        // Quoted text is never expanded, and a URL cannot hold a brace.
-        if text.contains("${") {
-            return Err(Wrong::new(format!("{text:?} stands in quotes, so it is not filled in"))
-                .hint("remove the quotes; inside { } write the map over several lines instead"));
+        let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        let number = last.bytes().all(|byte| byte.is_ascii_digit());
+        let edges = |label: &str| label.starts_with('-') || label.ends_with('-');
+        let name = is_host(text) && !number && !text.split('.').any(edges);
+        match name || text.parse::<IpAddr>().is_ok() {
+            true => Ok(Self(text.to_ascii_lowercase())),
+            false => Err(Wrong::new(format!("{text:?} is not a DNS name or IP address"))
+                .hint("write the name alone, without a port, such as api.example.com")),
         }
-        let rest = after_scheme(text)?;
-        let (authority, path) = match rest.find(['/', '?', '#']) {
-            Some(end) => rest.split_at(end),
-            None => (rest, ""),
-        };
-        // The message must not repeat a password.
-        if authority.contains('@') {
-            return Err(Wrong::new("the url holds a user name or password").hint(
-                "remove what stands before the \"@\"; a client sends its own authorization",
-            ));
-        }
-        if path.contains(['?', '#']) {
-            return Err(Wrong::new(format!("the url {text:?} holds a query or fragment")).hint(
-                "a url is an address and at most a path that is put before every request's",
-            ));
-        }
-        let (host, port) = host_and_port(authority).ok_or_else(|| {
-            Wrong::new(format!("the url {text:?} names no valid host and port"))
-                .hint("write http://HOST:PORT, such as http://localhost:8000")
-        })?;
-        if port == Some(0) {
-            return Err(Wrong::new(format!("nothing can listen on port 0 of {text:?}")));
-        }
-        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Wrong::new(format!(
-                "the path of {text:?} holds a space or foreign letter"
-            ))
-            .hint("percent-encode it"));
-        }
-        let base_path = path.trim_end_matches('/').to_owned();
-        Ok(Self { host, port: port.unwrap_or(80), base_path })
-    }
-}
-
-fn after_scheme(text: &str) -> Result<&str, Wrong> {
-    if text.starts_with("unix:") {
-        return Err(Capability::Protocols.refuse("unix:"));
-    }
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Wrong::new(format!("the url {text:?} has no scheme"))
-            .hint(format!("write \"http://{text}\"")));
-    };
-    match scheme {
-        "http" => Ok(rest),
-        "https" | "h2c" | "tcp" | "tls" => {
-            Err(Capability::Protocols.refuse(&format!("{scheme}://")))
-        }
-        "ws" => Err(Wrong::new("\"ws://\" is not a scheme of its own here")
-            .hint(format!("write \"http://{rest}\"; upgrades to WebSocket pass through"))),
-        _ => Err(Wrong::new(format!("unknown scheme {scheme:?} in the url"))
-            .hint("only http:// is known")),
     }
 }
 
 /// A host in lower case, IPv6 without brackets, and the port when there is one.
-fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
+pub(super) fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (inside, after) = rest.split_once(']')?;
@@ -201,7 +166,7 @@ impl FromScalar for NetRule {
     }
 }
 
-scalars!(SocketAddr, HttpUrl, HostPattern, NetRule);
+scalars!(SocketAddr, ListenAddress, ServerName, HostPattern, NetRule);
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +188,7 @@ mod tests {
             ("localhost:9", "write 127.0.0.1:9"),
             ("example.com:9", "not looked up"),
             ("127.0.0.1", "and a port"),
-            ("unix:/tmp/x", "more protocols"),
+            ("unix:/tmp/x", "proxy.listen alone"),
         ] {
             let hint = read::<SocketAddr>(text).unwrap_err().hint.unwrap();
             assert!(hint.contains(part), "{text}: {hint}");
@@ -231,39 +196,31 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_taken_apart() {
-        let url = |host: &str, port, path: &str| {
-            Ok(HttpUrl { host: host.to_owned(), port, base_path: path.to_owned() })
-        };
-        assert_eq!(read("http://LocalHost:8000"), url("localhost", 8000, ""));
-        assert_eq!(read("http://a.b/"), url("a.b", 80, ""));
-        assert_eq!(read("http://[::1]:81/v1/x/"), url("::1", 81, "/v1/x"));
-        assert_eq!(read("http://my_db"), url("my_db", 80, ""));
+    fn a_socket_is_an_address_to_listen_on() {
+        for (text, read_as) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("unix:/run/x", "unix:/run/x"),
+            ("unix:x.sock", "unix:x.sock"),
+            ("unix:///run/x", "unix:/run/x"),
+        ] {
+            assert_eq!(read::<ListenAddress>(text).unwrap().to_string(), read_as);
+        }
+        assert!(read::<ListenAddress>("8080").unwrap_err().hint.unwrap().contains("127.0.0.1"));
+        assert!(read::<ListenAddress>("unix:").is_err());
     }
 
     #[test]
-    fn bad_urls_say_what_to_write() {
-        for (text, part) in [
-            ("localhost:8000", "no scheme"),
-            ("https://a", "\"https://\" is not supported yet"),
-            ("h2c://a", "not supported yet"),
-            ("unix:/x", "not supported yet"),
-            ("ws://a", "not a scheme"),
-            ("ftp://a", "unknown scheme"),
-            ("http://", "no valid host"),
-            ("http://a:99999", "no valid host"),
-            ("http://a:+1", "no valid host"),
-            ("http://[::1", "no valid host"),
-            ("http://[::1]x", "no valid host"),
-            ("http://a b", "no valid host"),
-            ("http://a:0", "port 0"),
-            ("http://a/?x=1", "query or fragment"),
-            ("http://a/é", "foreign letter"),
-            ("http://me:hunter2@a", "user name or password"),
+    fn a_server_name_is_what_a_certificate_can_hold() {
+        for (text, name) in [
+            ("API.example.com", "api.example.com"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("a_b", "a_b"),
         ] {
-            let wrong = read::<HttpUrl>(text).unwrap_err();
-            assert!(wrong.message.contains(part), "{text}: {}", wrong.message);
-            assert!(!format!("{wrong:?}").contains("hunter2"));
+            assert_eq!(read(text), Ok(ServerName(name.to_owned())));
+        }
+        for text in ["", "a:443", "*.a", "[::1]", "a b", "-a.b", "a-.b", "1.2.3", "https://a"] {
+            assert!(read::<ServerName>(text).is_err(), "{text}");
         }
     }
 

@@ -1,21 +1,16 @@
 //! `choice!`: a value that is one of a few words.
 
-/// Implements reading for a type whose values have fixed names; the last argument names the words
-/// that later capabilities bring.
+/// Implements reading for a type whose values have fixed names.
 macro_rules! choice {
-    ($name:ty, $what:literal, { $($word:literal => $value:expr),+ $(,)? } $(later $later:expr)?) => {
+    ($name:ty, $what:literal, { $($word:literal => $value:expr),+ $(,)? }) => {
         impl $crate::decode::FromScalar for $name {
             const WHAT: &'static str = $what;
 
             fn from_text(text: &str) -> Result<Self, $crate::decode::Wrong> {
-                let later: &[$crate::decode::Later] = [$($later)?].as_slice();
                 match text {
                     $($word => Ok($value),)+
-                    _ => Err(match later.iter().find(|(word, _)| *word == text) {
-                        Some((word, capability)) => capability.refuse(word),
-                        None => $crate::decode::Wrong::new(format!("unknown {} {text:?}", $what))
-                            .hint($crate::near::suggest("words", text, [$($word),+])),
-                    }),
+                    _ => Err($crate::decode::Wrong::new(format!("unknown {} {text:?}", $what))
+                        .hint($crate::near::suggest("words", text, [$($word),+]))),
                 }
             }
 

@@ -12,14 +12,16 @@ mod later;
 mod record;
 mod scalar;
 mod units;
+mod url;
 mod wrong;
 
 pub(crate) use self::http::{RedirectStatus, Status, Verb};
-pub(crate) use address::{HttpUrl, NetRule};
+pub(crate) use address::{NetRule, ServerName};
 pub(crate) use choice::choice;
 pub(crate) use field::{At, Decode, Defs, Many, Named, NonEmpty, ShortOr, described};
 pub(crate) use later::{Capability, Later};
 pub(crate) use record::{Record, field, known_keys, object_schema, record, written};
 pub(crate) use scalar::{AnyText, FromScalar, Word, scalars};
 pub(crate) use units::{Share, Size, SizeOrNone};
+pub(crate) use url::Url;
 pub(crate) use wrong::Wrong;

@@ -5,20 +5,26 @@
 
 mod config;
 mod endpoint;
+mod listen;
 mod proxy;
 mod route;
 mod secret;
 mod service;
+mod tls;
+mod upstream;
 
 pub use config::{Config, Events};
 pub use endpoint::{
     Action, DelayRange, Endpoint, Failure, Methods, Publish, Reaction, ResponseBody, ResponseSpec,
     Subscription,
 };
+pub use listen::ListenAddress;
 pub use proxy::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, Forward, Limits,
     NetClass, Proxy, Workers,
 };
 pub use route::{Route, RouteAction, RouteMatch, Target};
 pub use secret::Secret;
-pub use service::{HostPattern, Kind, LocalCommand, Mode, Service, Timeouts, Upstream};
+pub use service::{HostPattern, Kind, LocalCommand, Mode, ProxyProtocol, Service, Timeouts};
+pub use tls::{Certificate, ClientTls, PemFile, ServerTls};
+pub use upstream::{Scheme, Upstream, UpstreamAddress};

@@ -1,9 +1,9 @@
 //! `proxy:` — listeners, limits and what HTTP_PROXY clients may reach.
 
-use super::Secret;
+use super::{ListenAddress, Secret, ServerTls};
 use ipnet::IpNet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,14 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proxy {
     /// `listen`: reverse and HTTP_PROXY traffic. Never empty. Default `127.0.0.1:8080`.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
+    /// `transparent`: where redirected connections arrive. Empty by default.
+    pub transparent: Vec<SocketAddr>,
+    /// `tls`: the certificates of `listen` and of service ports.
+    pub tls: Option<ServerTls>,
+    /// `proxy_protocol`: every connection to `listen` and to service ports begins with a PROXY
+    /// header. Default false.
+    pub proxy_protocol: bool,
     /// `admin`. Default `127.0.0.1:9900`.
     pub admin: Admin,
     /// `workers`. Default one per core.
@@ -26,6 +33,15 @@ pub struct Proxy {
     pub limits: Limits,
     /// `drain`: how long requests in flight may take after SIGTERM. Default 10 s.
     pub drain: Duration,
+}
+
+impl Proxy {
+    /// The IP on which services have their own ports: that of the first `listen` that has one,
+    /// else loopback.
+    pub fn service_ip(&self) -> IpAddr {
+        let first = self.listen.iter().find_map(ListenAddress::tcp);
+        first.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+    }
 }
 
 /// The admin listener.
@@ -53,6 +69,9 @@ pub struct Forward {
     pub allow: Vec<AllowRule>,
     /// Ports that CONNECT may reach (any loopback port is allowed besides). Default 443 and 8443.
     pub connect_ports: Vec<u16>,
+    /// Whether TLS inside CONNECT is terminated here, so that it can be routed and mocked. Default
+    /// false.
+    pub intercept_tls: bool,
 }
 
 /// One entry of an allow or trust list.

@@ -24,6 +24,8 @@ pub struct Route {
     pub connect_timeout: Option<Duration>,
     /// See `connect_timeout`.
     pub request_timeout: Option<Duration>,
+    /// See `connect_timeout`.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// The conditions of a route; all must hold.

@@ -1,6 +1,6 @@
 //! `services:` — one declared service.
 
-use super::{Endpoint, Subscription};
+use super::{ClientTls, Endpoint, Subscription, Upstream};
 use crate::data::Data;
 use crate::place::Place;
 use std::path::PathBuf;
@@ -14,10 +14,14 @@ pub struct Service {
     pub name: Arc<str>,
     /// Where it is declared.
     pub place: Place,
-    /// HTTP or infrastructure.
+    /// HTTP, any bytes, or infrastructure.
     pub kind: Kind,
     /// `url` or `urls`: the real endpoints. Empty for a pure mock.
     pub upstreams: Vec<Upstream>,
+    /// `tls`: how `https://` and `tls://` endpoints are connected to.
+    pub tls: ClientTls,
+    /// `proxy_protocol`: connections to the real service begin with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// `port`: an extra listener for this service alone; 0 picks a free one.
     pub port: Option<u16>,
     /// `hosts`. Default the name and `name.localhost`.
@@ -52,6 +56,8 @@ pub struct Service {
     pub depends_on: Vec<Arc<str>>,
     /// `health.path`: what start order waits for. Default `/health` where a command is declared.
     pub health_path: Option<String>,
+    /// `health.grpc`: the gRPC service to ask for instead, empty for the whole server.
+    pub health_grpc: Option<String>,
 }
 
 /// What a service is.
@@ -59,31 +65,28 @@ pub struct Service {
 pub enum Kind {
     /// Spoken to over HTTP; real, mocked or both.
     Http,
+    /// `type: tcp`: its bytes are passed on as they are; always real.
+    Tcp,
     /// A container that compose starts; the proxy leaves it alone.
     Infra,
 }
 
-/// One real endpoint of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Host name or address, in lower case, IPv6 without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Path prefix of the url without a trailing slash; usually empty.
-    pub base_path: String,
-    /// Share of requests relative to its siblings, at least 1.
-    pub weight: u32,
-    /// Where it stands in the file.
-    pub place: Place,
+/// Versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// One line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
-impl Upstream {
-    /// `host:port`, with brackets around IPv6 addresses; port 80 is left out, as in a Host header.
-    pub fn authority(&self) -> String {
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+impl ProxyProtocol {
+    /// The name used in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
     }
 }
 
@@ -139,18 +142,20 @@ impl Mode {
     }
 }
 
-/// The timers of one request.
+/// The timers of one request, or of one connection to a `type: tcp` service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// To connect, name resolution included. Default 2 s.
     pub connect: Duration,
     /// Until response headers. No default: long polls are legitimate.
     pub request: Option<Duration>,
+    /// No bytes either way on a stream, an upgrade or a tunnel. Default 5 min.
+    pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(2), request: None }
+        Self { connect: Duration::from_secs(2), request: None, idle: Duration::from_secs(300) }
     }
 }
 

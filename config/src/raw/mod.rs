@@ -9,6 +9,7 @@ mod proxy;
 mod response;
 mod route;
 mod service;
+mod tls;
 
 pub(crate) use endpoint::{RawEndpoint, RawPublish, RawSubscription};
 pub(crate) use file::RawFile;
@@ -16,3 +17,4 @@ pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;
 pub(crate) use route::{RawMatch, RawRedirect, RawRoute, RawTarget};
 pub(crate) use service::{RawService, RawTimeout, RawUpstream, ServiceType};
+pub(crate) use tls::{RawCertificate, RawClientTls, RawServerTls};

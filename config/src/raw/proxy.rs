@@ -1,10 +1,11 @@
 //! `proxy:` as typed.
 
+use super::RawServerTls;
 use crate::decode::{
     At, Capability, FromScalar, Many, NetRule, NonEmpty, ShortOr, Size, SizeOrNone, Word, Wrong,
     choice, record, scalars,
 };
-use crate::model::{AccessLogFormat, AccessLogOnly, Workers};
+use crate::model::{AccessLogFormat, AccessLogOnly, ListenAddress, Workers};
 use serde_json::{Number, Value as Json, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,8 +13,16 @@ use std::time::Duration;
 record! {
     /// The proxy's own listeners and limits.
     RawProxy("proxy") {
-        /// Reverse and HTTP_PROXY traffic on one port; a list is fine. Default 127.0.0.1:8080.
-        "listen" => listen: NonEmpty<Many<At<SocketAddr>>>,
+        /// Reverse and HTTP_PROXY traffic on one port: an address or unix:/path; a list is fine.
+        /// Default 127.0.0.1:8080.
+        "listen" => listen: NonEmpty<Many<At<ListenAddress>>>,
+        /// Where connections arrive that iptables redirected: an address, or a list.
+        "transparent" => transparent: NonEmpty<Many<At<SocketAddr>>>,
+        /// Certificates, so that `listen` and service ports take TLS beside plain connections.
+        "tls" => tls: At<RawServerTls>,
+        /// Whether every connection to `listen` and service ports begins with a PROXY header.
+        /// Default false.
+        "proxy_protocol" => proxy_protocol: bool,
         /// The admin API, as an address or a map. Default 127.0.0.1:9900.
         "admin" => admin: ShortOr<At<SocketAddr>, RawAdmin>,
         /// Worker threads: `auto` (one per core) or a number. Default auto.
@@ -30,11 +39,7 @@ record! {
         /// How long requests in flight may take after a stop was asked for. Default 10s.
         "drain" => drain: Duration,
     }
-    later: &[
-        ("transparent", Capability::Protocols),
-        ("tls", Capability::Protocols),
-        ("inject", Capability::Faults),
-    ]
+    later: &[("inject", Capability::Faults)]
 }
 
 record! {
@@ -55,8 +60,9 @@ record! {
         "allow" => allow: Many<NetRule>,
         /// Ports that CONNECT may reach; loopback ports always may. Default [443, 8443].
         "connect_ports" => connect_ports: Many<At<u16>>,
-        /// Whether CONNECT is terminated here. Only false yet.
-        "intercept_tls" => intercept_tls: At<bool>,
+        /// Whether TLS inside CONNECT is terminated here, with a CA of this installation, so that
+        /// HTTPS can be routed and mocked. Default false.
+        "intercept_tls" => intercept_tls: bool,
     }
 }
 

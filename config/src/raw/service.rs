@@ -1,27 +1,33 @@
 //! A service as typed.
 
-use super::{RawEndpoint, RawSubscription};
+use super::{RawClientTls, RawEndpoint, RawSubscription};
 use crate::data::Data;
 use crate::decode::{
-    AnyText, At, Capability, Decode, Defs, HttpUrl, Many, Named, NonEmpty, ShortOr, Status, Word,
+    AnyText, At, Capability, Decode, Defs, Many, Named, NonEmpty, ShortOr, Status, Url, Word,
     choice, record,
 };
-use crate::model::{HostPattern, Mode};
+use crate::model::{HostPattern, Mode, ProxyProtocol};
 use crate::problem::Report;
 use crate::yaml::{Node, Value};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 record! {
-    /// One service: real (`url`), mocked (`endpoints`), both, or infrastructure (`type: infra`).
+    /// One service: real (`url`), mocked (`endpoints`), both, any bytes (`type: tcp`), or
+    /// infrastructure (`type: infra`).
     RawService("a service") {
-        /// Only `infra` means anything: a container that compose starts. `mock` and `http` are
-        /// accepted.
+        /// `tcp`: its bytes are passed on as they are. `infra`: a container that compose starts.
+        /// `mock` and `http` are accepted and mean nothing.
         "type" => kind: At<ServiceType>,
-        /// Where the real service is: http://HOST:PORT, perhaps with a path before every request's.
-        "url" => url: At<HttpUrl>,
+        /// Where the real service is: http://, https:// or h2c://HOST:PORT, perhaps with a path
+        /// before every request's; unix:/path; with type: tcp also tcp:// or tls://HOST:PORT.
+        "url" => url: At<Url>,
         /// Several real endpoints, each a URL or a map with a weight.
-        "urls" => urls: At<NonEmpty<Vec<ShortOr<At<HttpUrl>, RawUpstream>>>>,
+        "urls" => urls: At<NonEmpty<Vec<ShortOr<At<Url>, RawUpstream>>>>,
+        /// How https:// and tls:// endpoints are connected to.
+        "tls" => tls: At<RawClientTls>,
+        /// Begins connections to the real service with a PROXY header: v1 or v2.
+        "proxy_protocol" => proxy_protocol: At<ProxyProtocol>,
         /// An extra listener for this service alone, on the IP of `listen`; 0 picks a free port.
         "port" => port: At<u16>,
         /// Hosts that mean this service. Default: its name and NAME.localhost.
@@ -57,7 +63,7 @@ record! {
         /// Services that this one calls; they start first.
         "depends_on" => depends_on: At<Many<At<Word>>>,
         /// What start order waits for.
-        "health" => health: RawHealth,
+        "health" => health: At<RawHealth>,
     }
     later: super::later::POLICIES, &[
         ("state_by", Capability::MockDepth),
@@ -73,7 +79,7 @@ record! {
     /// One real endpoint among several.
     RawUpstream("an entry of urls") {
         /// Where it is.
-        "url" required => url: At<HttpUrl>,
+        "url" required => url: At<Url>,
         /// Its share of requests relative to its siblings, at least 1. Default 1.
         "weight" => weight: At<u32>,
     }
@@ -87,10 +93,11 @@ record! {
         "connect" => connect: At<Duration>,
         /// Until the response headers. Default: none.
         "request" => request: At<Duration>,
+        /// No bytes either way on a stream, an upgrade or a tunnel. Default 5m.
+        "idle" => idle: At<Duration>,
     }
     later: &[
         ("first_byte", Capability::Resilience),
-        ("idle", Capability::Resilience),
         ("per_try", Capability::Resilience),
     ]
 }
@@ -101,6 +108,9 @@ record! {
         /// A path that answers 2xx once the service is ready. Default /health where a command is
         /// declared.
         "path" => path: At<Word>,
+        /// The gRPC service whose health is asked for, "" for the whole server. Needs h2c:// or
+        /// https://.
+        "grpc" => grpc: At<String>,
     }
     later: &[
         ("every", Capability::Resilience),
@@ -115,14 +125,21 @@ record! {
 pub(crate) enum ServiceType {
     Mock,
     Http,
+    Tcp,
     Infra,
 }
 
 choice!(ServiceType, "type", {
     "mock" => ServiceType::Mock,
     "http" => ServiceType::Http,
+    "tcp" => ServiceType::Tcp,
     "infra" => ServiceType::Infra,
-} later ("tcp", Capability::Protocols));
+});
+
+choice!(ProxyProtocol, "version of the PROXY protocol", {
+    "v1" => ProxyProtocol::V1,
+    "v2" => ProxyProtocol::V2,
+});
 
 choice!(Mode, "mode", {
     "mock-then-real" => Mode::MockThenReal,

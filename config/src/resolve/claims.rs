@@ -1,21 +1,28 @@
-//! What can belong to only one: addresses to listen on, and hosts.
+//! What can belong to only one: addresses and sockets to listen on, and hosts.
 
 use super::context::Context;
 use crate::model::HostPattern;
 use crate::yaml::Spot;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// Everything that was claimed, in the order of the file.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     ports: Vec<(SocketAddr, String, Spot)>,
+    sockets: Vec<(PathBuf, Spot)>,
     hosts: Vec<(HostPattern, String, Spot)>,
 }
 
 impl Claims {
     pub(super) fn port(&mut self, address: SocketAddr, owner: impl Into<String>, spot: &Spot) {
         self.ports.push((address, owner.into(), spot.clone()));
+    }
+
+    /// A socket to listen on; only `proxy.listen` names them.
+    pub(super) fn socket(&mut self, path: &Path, spot: &Spot) {
+        self.sockets.push((path.to_owned(), spot.clone()));
     }
 
     pub(super) fn host(&mut self, host: HostPattern, service: &str, spot: &Spot) {
@@ -25,6 +32,7 @@ impl Claims {
     /// Reports everything that two claim.
     pub(super) fn check(self, cx: &mut Context<'_>) {
         check_ports(cx, &self.ports);
+        check_sockets(cx, &self.sockets);
         check_hosts(cx, &self.hosts);
     }
 }
@@ -44,6 +52,17 @@ fn check_ports(cx: &mut Context<'_>, ports: &[(SocketAddr, String, Spot)]) {
             );
         }
         same.push(claim);
+    }
+}
+
+fn check_sockets(cx: &mut Context<'_>, sockets: &[(PathBuf, Spot)]) {
+    for (index, (path, spot)) in sockets.iter().enumerate() {
+        if sockets[..index].iter().any(|(other, _)| other == path) {
+            cx.push(
+                spot.error(format!("the socket {} is claimed twice", path.display()))
+                    .hint("give each listener a socket of its own"),
+            );
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{claims::Claims, fit, graph, proxy, route, service, timeouts};
 use crate::data::Data;
 use crate::decode::{At, Wrong};
-use crate::model::{Config, Timeouts};
+use crate::model::{Config, Kind, Timeouts};
 use crate::near;
 use crate::place::Sources;
 use crate::problem::{Problem, Report};
@@ -27,8 +27,8 @@ pub(crate) struct Merged {
 pub(super) struct Context<'a> {
     pub(super) sources: &'a Sources,
     pub(super) report: &'a mut Report,
-    /// Every declared service and whether it is infrastructure.
-    pub(super) services: BTreeMap<String, bool>,
+    /// Every declared service and what it is.
+    pub(super) services: BTreeMap<String, Kind>,
     pub(super) timeout: Timeouts,
     pub(super) claims: Claims,
     pub(super) calls: graph::Calls,
@@ -48,8 +48,8 @@ impl Context<'_> {
         result.map_err(|wrong| self.report.push(wrong.into().at(spot.place, &spot.path))).ok()
     }
 
-    /// The declared service of that name: `Some(true)` for infrastructure.
-    pub(super) fn find_service(&mut self, name: &At<impl AsRef<str>>) -> Option<bool> {
+    /// What the declared service of that name is.
+    pub(super) fn find_service(&mut self, name: &At<impl AsRef<str>>) -> Option<Kind> {
         let text = name.value.as_ref();
         let known = self.services.get(text).copied();
         if known.is_none() {
@@ -70,10 +70,8 @@ impl AsRef<str> for crate::decode::Word {
 /// The configuration as meant.
 pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) -> Config {
     let Merged { file, main, vars, services, routes } = merged;
-    let names = services
-        .iter()
-        .map(|(name, raw)| (name.value.clone(), fit::is_infra(&raw.value)))
-        .collect();
+    let names =
+        services.iter().map(|(name, raw)| (name.value.clone(), fit::kind(&raw.value))).collect();
     let mut context = Context {
         sources,
         report,
@@ -89,7 +87,7 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
     let proxy = proxy::resolve(cx, main.proxy.as_ref().map(|proxy| &proxy.value));
     let services = services
         .into_iter()
-        .map(|(name, raw)| Arc::new(service::resolve(cx, &name, raw, &proxy.listen)))
+        .map(|(name, raw)| Arc::new(service::resolve(cx, &name, raw, &proxy)))
         .collect();
     let routes = routes
         .into_iter()

@@ -2,14 +2,19 @@
 
 use super::context::Context;
 use crate::decode::{At, Record as _};
+use crate::model::Kind;
 use crate::raw::{RawService, ServiceType};
 use crate::yaml::Spot;
 
 /// The destination that the proxy itself serves.
 pub(super) const BUILT_IN: &str = "stitch";
 
-pub(super) fn is_infra(raw: &RawService) -> bool {
-    raw.kind.as_ref().is_some_and(|kind| kind.value == ServiceType::Infra)
+pub(super) fn kind(raw: &RawService) -> Kind {
+    match raw.kind.as_ref().map(|kind| kind.value) {
+        Some(ServiceType::Infra) => Kind::Infra,
+        Some(ServiceType::Tcp) => Kind::Tcp,
+        Some(ServiceType::Http | ServiceType::Mock) | None => Kind::Http,
+    }
 }
 
 /// A name is a DNS label, because it is the first part of the service's hosts.
@@ -58,6 +63,8 @@ pub(super) fn infra(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
         ("timeout", raw.timeout.take().map(|at| at.spot)),
         ("command", raw.command.take().map(|at| at.spot)),
         ("proxied", raw.proxied.take().map(|at| at.spot)),
+        ("tls", raw.tls.take().map(|at| at.spot)),
+        ("proxy_protocol", raw.proxy_protocol.take().map(|at| at.spot)),
     ];
     for (key, spot) in refused {
         let Some(spot) = spot else { continue };
@@ -77,6 +84,29 @@ pub(super) fn infra(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
         cx.push(
             spot.error("an infra service needs an image")
                 .hint("write image: nats:2.10-alpine, or build:"),
+        );
+    }
+}
+
+/// Bytes have no requests that could be mocked or told apart.
+pub(super) fn tcp(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
+    let refused = [
+        ("endpoints", raw.endpoints.take().map(|at| at.spot)),
+        ("nats_subscribe", raw.nats_subscribe.take().map(|at| at.spot)),
+        ("mode", raw.mode.take().map(|at| at.spot)),
+        ("mock_on", raw.mock_on.take().map(|at| at.spot)),
+        ("preserve_host", raw.preserve_host.take().map(|at| at.spot)),
+    ];
+    for (key, spot) in refused {
+        let Some(spot) = spot else { continue };
+        cx.push(spot.error(format!("{key:?} means nothing with type: tcp")).hint(
+            "the bytes of such a service are passed on as they are; remove the key or the type",
+        ));
+    }
+    if !raw.has("url") && !raw.has("urls") {
+        cx.push(
+            spot.error("a service of type tcp needs a url")
+                .hint("write url: tcp://localhost:5432, tls://HOST:PORT or unix:/path"),
         );
     }
 }
@@ -131,6 +161,12 @@ pub(super) fn container_keys(cx: &mut Context<'_>, raw: &RawService) {
                 ),
             );
         }
+    }
+    let reachable = raw.has("url") || raw.has("urls");
+    if let Some(version) = raw.proxy_protocol.as_ref().filter(|_| !reachable) {
+        cx.push(version.spot.error("\"proxy_protocol\" stands without a url").hint(
+            "it begins connections to the real service; proxy.proxy_protocol is for clients",
+        ));
     }
     if let Some(env) = raw.env.as_ref().filter(|_| !container && !raw.has("command")) {
         cx.push(

@@ -10,11 +10,14 @@ mod endpoint;
 mod events;
 mod fit;
 mod graph;
+mod health;
 mod proxy;
 mod route;
 mod service;
 mod shadow;
+mod socket;
 mod timeouts;
+mod tls;
 mod upstreams;
 
 pub(crate) use context::{Merged, resolve};

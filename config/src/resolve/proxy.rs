@@ -2,10 +2,11 @@
 
 use super::context::Context;
 use super::timeouts::positive;
-use crate::decode::{At, Capability, NetRule, Record as _, ShortOr};
+use super::{socket, tls};
+use crate::decode::{At, NetRule, Record as _, ShortOr};
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, Forward, Limits,
-    NetClass, Proxy, Secret, Workers,
+    ListenAddress, NetClass, Proxy, Secret, Workers,
 };
 use crate::raw::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 use crate::yaml::Spot;
@@ -17,7 +18,10 @@ const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=16 << 20;
 
 pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Proxy {
     let listen = listen(cx, raw);
-    let allow_default = if listen.iter().all(|address| address.ip().is_loopback()) {
+    let transparent = transparent(cx, raw);
+    let local = listen.iter().all(ListenAddress::is_local)
+        && transparent.iter().all(|address| address.ip().is_loopback());
+    let allow_default = if local {
         [NetClass::Loopback, NetClass::Private, NetClass::Public].map(AllowRule::Class).to_vec()
     } else {
         Vec::new()
@@ -30,22 +34,42 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Proxy {
         access_log: access_log(cx, raw.and_then(|raw| raw.access_log.as_ref())),
         limits: limits(cx, raw.and_then(|raw| raw.limits.as_ref())),
         drain: raw.and_then(|raw| raw.drain).unwrap_or(Duration::from_secs(10)),
+        tls: tls::server(cx, raw.and_then(|raw| raw.tls.as_ref())),
+        proxy_protocol: raw.and_then(|raw| raw.proxy_protocol).unwrap_or(false),
         listen,
+        transparent,
     }
 }
 
-fn listen(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Vec<SocketAddr> {
+fn listen(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Vec<ListenAddress> {
     let written = raw.and_then(|raw| raw.listen.as_ref());
     let addresses = written.map(|list| list.0.0.as_slice()).unwrap_or_default();
+    if addresses.is_empty() {
+        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        cx.claims.port(default, "proxy.listen", &Spot::default());
+        return vec![default.into()];
+    }
+    let resolve = |At { spot, value }: &At<ListenAddress>| match value {
+        ListenAddress::Tcp(address) => {
+            cx.claims.port(*address, "proxy.listen", spot);
+            value.clone()
+        }
+        ListenAddress::Unix(path) => {
+            let path = socket::resolve(cx, spot, path);
+            cx.claims.socket(&path, spot);
+            ListenAddress::Unix(path)
+        }
+    };
+    addresses.iter().map(resolve).collect()
+}
+
+fn transparent(cx: &mut Context<'_>, raw: Option<&RawProxy>) -> Vec<SocketAddr> {
+    let written = raw.and_then(|raw| raw.transparent.as_ref());
+    let addresses = written.map(|list| list.0.0.as_slice()).unwrap_or_default();
     for address in addresses {
-        cx.claims.port(address.value, "proxy.listen", &address.spot);
+        cx.claims.port(address.value, "proxy.transparent", &address.spot);
     }
-    if !addresses.is_empty() {
-        return addresses.iter().map(|address| address.value).collect();
-    }
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    cx.claims.port(default, "proxy.listen", &Spot::default());
-    vec![default]
+    addresses.iter().map(|address| address.value).collect()
 }
 
 fn admin(cx: &mut Context<'_>, raw: Option<&ShortOr<At<SocketAddr>, RawAdmin>>) -> Admin {
@@ -75,11 +99,6 @@ fn forward(
 ) -> Forward {
     let allow = raw.and_then(|raw| raw.allow.as_ref());
     let ports = raw.and_then(|raw| raw.connect_ports.as_ref());
-    let intercept = raw.and_then(|raw| raw.intercept_tls.as_ref());
-    if let Some(intercept) = intercept.filter(|intercept| intercept.value) {
-        let refused = Capability::Protocols.refuse("intercept_tls: true");
-        cx.push(refused.at(intercept.spot.place, &intercept.spot.path));
-    }
     for port in ports.iter().flat_map(|many| &many.0).filter(|port| port.value == 0) {
         cx.push(port.spot.error("nothing can listen on port 0").hint("write a port such as 443"));
     }
@@ -89,6 +108,7 @@ fn forward(
         connect_ports: ports.map_or(vec![443, 8443], |many| {
             many.0.iter().map(|port| port.value).filter(|port| *port != 0).collect()
         }),
+        intercept_tls: raw.and_then(|raw| raw.intercept_tls).unwrap_or(false),
     }
 }
 

@@ -7,7 +7,7 @@ use super::timeouts;
 use crate::decode::{
     AnyText, At, Many, Named, NonEmpty, Record as _, RedirectStatus, ShortOr, Verb, Word, Wrong,
 };
-use crate::model::{Route, RouteAction, RouteMatch, Target};
+use crate::model::{Kind, Route, RouteAction, RouteMatch, Target};
 use crate::pattern::{PathPattern, PathTemplate};
 use crate::raw::{RawMatch, RawRedirect, RawRoute, RawTarget, RawTimeout};
 use http::{HeaderName, Method};
@@ -21,9 +21,10 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     let matches = raw.matches.take().map(|matches| conditions(cx, matches));
     let pattern = matches.as_ref().map(|matches| &matches.path);
     let timers = raw.timeout.take().map(|timeout| timeouts::read(timeout.value));
-    let RawTimeout { connect, request, .. } = timers.unwrap_or_default();
+    let RawTimeout { connect, request, idle, .. } = timers.unwrap_or_default();
     let connect_timeout = timeouts::positive(cx, connect);
     let request_timeout = timeouts::positive(cx, request);
+    let idle_timeout = timeouts::positive(cx, idle);
     let wrong = raw.has("to") && raw.to.is_none() || raw.has("redirect") && raw.redirect.is_none();
     let action = match (raw.to, raw.redirect) {
         _ if wrong => return None,
@@ -54,6 +55,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
         action,
         connect_timeout,
         request_timeout,
+        idle_timeout,
     })
 }
 
@@ -144,18 +146,21 @@ fn target(cx: &mut Context<'_>, raw: Destination) -> Option<Target> {
         );
         return None;
     }
-    if cx.find_service(&name)? {
-        cx.push(
-            name.spot
-                .error(format!(
-                    "the service {:?} is infrastructure, which the proxy leaves alone",
-                    name.value.0
-                ))
-                .hint("remove its type: infra, or route to another service"),
-        );
-        return None;
-    }
-    Some(Target { service: name.value.0.into(), weight })
+    let kind = cx.find_service(&name)?;
+    let service = name.value.0.as_str();
+    let (what, hint) = match kind {
+        Kind::Http => return Some(Target { service: service.into(), weight }),
+        Kind::Tcp => (
+            "is of type tcp, and routes lead to HTTP services",
+            "it is reached by its port, or over TLS by its hosts; route to another service",
+        ),
+        Kind::Infra => (
+            "is infrastructure, which the proxy leaves alone",
+            "remove its type: infra, or route to another service",
+        ),
+    };
+    cx.push(name.spot.error(format!("the service {service:?} {what}")).hint(hint));
+    None
 }
 
 fn redirect(

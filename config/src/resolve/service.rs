@@ -1,9 +1,9 @@
 //! One service: what it is, who answers, what may stand together.
 
 use super::context::Context;
-use super::{endpoint, events, fit, timeouts, upstreams};
+use super::{endpoint, events, fit, health, timeouts, tls, upstreams};
 use crate::decode::{AnyText, At, Many, Named, Record as _, Status, Word};
-use crate::model::{HostPattern, Kind, LocalCommand, Mode, Service};
+use crate::model::{HostPattern, Kind, LocalCommand, Mode, Proxy, Service};
 use crate::raw::RawService;
 use crate::yaml::Spot;
 use std::net::SocketAddr;
@@ -13,35 +13,45 @@ pub(super) fn resolve(
     cx: &mut Context<'_>,
     name: &At<String>,
     raw: At<RawService>,
-    listen: &[SocketAddr],
+    proxy: &Proxy,
 ) -> Service {
     fit::name(cx, name);
     let At { spot, value: mut raw } = raw;
     let spot = Spot { place: name.spot.place, path: spot.path };
-    let infra = fit::is_infra(&raw);
-    if infra {
-        fit::infra(cx, &spot, &mut raw);
-    } else {
-        fit::purpose(cx, &spot, &raw);
+    let kind = fit::kind(&raw);
+    match kind {
+        Kind::Infra => fit::infra(cx, &spot, &mut raw),
+        Kind::Tcp => fit::tcp(cx, &spot, &mut raw),
+        Kind::Http => fit::purpose(cx, &spot, &raw),
+    }
+    if kind != Kind::Infra {
         fit::container_keys(cx, &raw);
     }
-    claim_port(cx, name, raw.port.as_ref(), listen);
-    let (mode, mock_on) = answering(cx, &mut raw);
+    claim_port(cx, name, raw.port.as_ref(), proxy);
+    let (mode, mock_on) = match kind {
+        Kind::Http => answering(cx, &mut raw),
+        Kind::Tcp | Kind::Infra => (Mode::Real, vec![501]),
+    };
     let command = command(cx, &raw);
+    let upstreams = upstreams::resolve(cx, &mut raw, kind, proxy);
+    let (health_path, health_grpc) = health::resolve(cx, &raw, kind, &upstreams);
     Service {
         name: name.value.as_str().into(),
         place: spot.place,
-        kind: if infra { Kind::Infra } else { Kind::Http },
-        upstreams: upstreams::resolve(cx, &mut raw, listen),
+        kind,
+        tls: tls::client(cx, &mut raw, &upstreams),
+        upstreams,
+        proxy_protocol: raw.proxy_protocol.as_ref().map(|version| version.value),
         port: raw.port.as_ref().map(|port| port.value),
-        hosts: hosts(cx, &spot, name, infra, raw.hosts.take()),
+        hosts: hosts(cx, &spot, name, kind, raw.hosts.take()),
         preserve_host: raw.preserve_host.as_ref().is_some_and(|preserve| preserve.value),
         mode,
         mock_on,
-        timeout: timeouts::of_service(cx, raw.timeout.take()),
+        timeout: timeouts::of_service(cx, raw.timeout.take(), kind),
         endpoints: endpoint::resolve_all(cx, &name.value, raw.endpoints.take()),
         subscriptions: events::subscriptions(cx, raw.nats_subscribe.take()),
-        health_path: health_path(cx, &raw, command.is_some()),
+        health_path,
+        health_grpc,
         command,
         env: pairs(raw.env),
         image: raw.image.map(|image| image.value.0),
@@ -53,14 +63,9 @@ pub(super) fn resolve(
     }
 }
 
-fn claim_port(
-    cx: &mut Context<'_>,
-    name: &At<String>,
-    port: Option<&At<u16>>,
-    listen: &[SocketAddr],
-) {
-    if let (Some(port), Some(first)) = (port, listen.first()) {
-        let address = SocketAddr::new(first.ip(), port.value);
+fn claim_port(cx: &mut Context<'_>, name: &At<String>, port: Option<&At<u16>>, proxy: &Proxy) {
+    if let Some(port) = port {
+        let address = SocketAddr::new(proxy.service_ip(), port.value);
         cx.claims.port(address, format!("service {}", name.value), &port.spot);
     }
 }
@@ -121,13 +126,13 @@ fn hosts(
     cx: &mut Context<'_>,
     spot: &Spot,
     name: &At<String>,
-    infra: bool,
+    kind: Kind,
     raw: Option<At<Many<At<HostPattern>>>>,
 ) -> Vec<HostPattern> {
     let written = raw.map(|many| many.value.0);
     let hosts = match written {
         Some(hosts) => hosts,
-        None if infra => Vec::new(),
+        None if kind == Kind::Infra => Vec::new(),
         None => [name.value.clone(), format!("{}.localhost", name.value)]
             .map(|host| At { spot: spot.clone(), value: HostPattern { host, port: None } })
             .to_vec(),
@@ -172,16 +177,4 @@ fn depends_on(
         }
     }
     names
-}
-
-fn health_path(cx: &mut Context<'_>, raw: &RawService, has_command: bool) -> Option<String> {
-    let written = raw.health.as_ref().and_then(|health| health.path.as_ref());
-    let Some(At { spot, value }) = written else {
-        return has_command.then(|| "/health".to_owned());
-    };
-    if !value.0.starts_with('/') || value.0.contains(char::is_whitespace) {
-        cx.push(spot.error(format!("{:?} is not a path", value.0)).hint("write it as /health"));
-        return None;
-    }
-    Some(value.0.clone())
 }

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::decode::{At, ShortOr};
-use crate::model::Timeouts;
+use crate::model::{Kind, Timeouts};
 use crate::raw::RawTimeout;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub(super) fn merge(cx: &mut Context<'_>, raw: RawTimeout) -> Timeouts {
     Timeouts {
         connect: positive(cx, raw.connect).unwrap_or(inherited.connect),
         request: positive(cx, raw.request).or(inherited.request),
+        idle: positive(cx, raw.idle).unwrap_or(inherited.idle),
     }
 }
 
@@ -42,6 +43,19 @@ pub(super) fn merge(cx: &mut Context<'_>, raw: RawTimeout) -> Timeouts {
 pub(super) fn of_service(
     cx: &mut Context<'_>,
     raw: Option<At<ShortOr<At<Duration>, RawTimeout>>>,
+    kind: Kind,
 ) -> Timeouts {
-    raw.map_or(cx.timeout, |raw| merge(cx, read(raw.value)))
+    let mut timers = raw.map(|raw| read(raw.value)).unwrap_or_default();
+    if kind != Kind::Tcp {
+        return merge(cx, timers);
+    }
+    if let Some(request) = timers.request.take() {
+        cx.push(
+            request
+                .spot
+                .error("a timeout of requests means nothing with type: tcp")
+                .hint("write timeout: { connect: 2s, idle: 5m }"),
+        );
+    }
+    Timeouts { request: None, ..merge(cx, timers) }
 }

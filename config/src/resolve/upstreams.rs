@@ -1,15 +1,17 @@
 //! `url` and `urls`: the real endpoints of a service.
 
 use super::context::Context;
-use crate::decode::{At, HttpUrl, NonEmpty, ShortOr};
-use crate::model::Upstream;
+use super::socket;
+use crate::decode::{At, NonEmpty, Record as _, ShortOr, Url};
+use crate::model::{Kind, ListenAddress, Proxy, Scheme, Upstream, UpstreamAddress};
 use crate::raw::{RawService, RawUpstream};
 use std::net::SocketAddr;
 
 pub(super) fn resolve(
     cx: &mut Context<'_>,
     raw: &mut RawService,
-    listen: &[SocketAddr],
+    kind: Kind,
+    proxy: &Proxy,
 ) -> Vec<Upstream> {
     let (url, urls) = (raw.url.take(), raw.urls.take());
     if let (Some(_), Some(urls)) = (&url, &urls) {
@@ -20,31 +22,40 @@ pub(super) fn resolve(
     let single = url.into_iter().map(|url| (url, 1));
     let NonEmpty(entries) = urls.map_or(NonEmpty(Vec::new()), |urls| urls.value);
     let several: Vec<_> = entries.into_iter().filter_map(|entry| weighted(cx, entry)).collect();
-    let own: Vec<_> = (raw.port.iter().map(|port| port.value))
-        .chain(listen.iter().map(SocketAddr::port))
-        .filter(|port| *port != 0)
-        .collect();
-    single
-        .chain(several)
-        .map(|(At { spot, value: HttpUrl { host, port, base_path } }, weight)| {
-            let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-            if local && own.contains(&port) {
+    let urls: Vec<_> = single.chain(several).collect();
+    if raw.kind.is_some() || !raw.has("type") {
+        check_schemes(cx, &urls, kind);
+    }
+    let own = OwnAddresses::of(proxy, raw.port.as_ref().map(|port| port.value));
+    urls.into_iter()
+        .map(|(At { spot, value: Url { scheme, address, base_path } }, weight)| {
+            let address = match address {
+                UpstreamAddress::Unix(path) => {
+                    UpstreamAddress::Unix(socket::resolve(cx, &spot, &path))
+                }
+                host @ UpstreamAddress::Host { .. } => host,
+            };
+            if let Some(own) = own.find(&address) {
                 cx.push(
-                    spot.warning(format!("this url leads back to the proxy's own port {port}")).hint(
+                    spot.warning(format!("this url leads back to the proxy's own {own}")).hint(
                         "url is where the real service listens; port and listen are where the proxy does",
                     ),
                 );
             }
-            Upstream { host, port, base_path, weight, place: spot.place }
+            let plain = if kind == Kind::Tcp { Scheme::Tcp } else { Scheme::Http };
+            let scheme = scheme.unwrap_or(plain);
+            Upstream { scheme, address, base_path, weight, place: spot.place }
         })
         .collect()
 }
 
+/// Whether a url was written and none could be read, which has been reported.
+pub(super) fn are_unknown(raw: &RawService, upstreams: &[Upstream]) -> bool {
+    upstreams.is_empty() && (raw.has("url") || raw.has("urls"))
+}
+
 /// An entry of `urls`: an address, or a map with a weight.
-fn weighted(
-    cx: &mut Context<'_>,
-    entry: ShortOr<At<HttpUrl>, RawUpstream>,
-) -> Option<(At<HttpUrl>, u32)> {
+fn weighted(cx: &mut Context<'_>, entry: ShortOr<At<Url>, RawUpstream>) -> Option<(At<Url>, u32)> {
     let RawUpstream { url, weight, .. } = match entry {
         ShortOr::Short(url) => return Some((url, 1)),
         ShortOr::Long(raw) => raw,
@@ -58,4 +69,58 @@ fn weighted(
         );
     }
     Some((url?, weight.map_or(1, |weight| weight.value.max(1))))
+}
+
+/// The type of a service decides what is spoken with it; a socket takes either.
+fn check_schemes(cx: &mut Context<'_>, urls: &[(At<Url>, u32)], kind: Kind) {
+    let schemes = || urls.iter().filter_map(|(url, _)| url.value.scheme);
+    let mixed = schemes().any(Scheme::is_http) && !schemes().all(Scheme::is_http);
+    for (At { spot, value: url }, _) in urls {
+        let Some(scheme) = url.scheme.filter(|scheme| scheme.is_http() != (kind == Kind::Http))
+        else {
+            continue;
+        };
+        let name = scheme.as_str();
+        let problem = match kind {
+            _ if mixed => spot
+                .error(format!("{name}:// stands beside urls of another kind"))
+                .hint("the urls of one service are all HTTP, or all bytes with type: tcp; make two services of it"),
+            Kind::Tcp => spot
+                .error(format!("{name}:// cannot be the url of a service of type tcp"))
+                .hint("write tcp://HOST:PORT or tls://HOST:PORT, or remove type: tcp"),
+            _ => spot
+                .error(format!("{name}:// is not HTTP"))
+                .hint("write type: tcp beside it to have bytes passed on as they are, or http://"),
+        };
+        cx.push(problem);
+    }
+}
+
+/// Where the proxy listens itself.
+struct OwnAddresses<'a> {
+    ports: Vec<u16>,
+    listen: &'a [ListenAddress],
+}
+
+impl<'a> OwnAddresses<'a> {
+    fn of(proxy: &'a Proxy, port: Option<u16>) -> Self {
+        let listen = proxy.listen.iter().filter_map(ListenAddress::tcp);
+        let shared = listen.chain(proxy.transparent.iter().copied());
+        let ports = port.into_iter().chain(shared.map(|address: SocketAddr| address.port()));
+        Self { ports: ports.filter(|port| *port != 0).collect(), listen: &proxy.listen }
+    }
+
+    /// What of it the address is.
+    fn find(&self, address: &UpstreamAddress) -> Option<String> {
+        match address {
+            UpstreamAddress::Host { host, port } => {
+                let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+                (local && self.ports.contains(port)).then(|| format!("port {port}"))
+            }
+            UpstreamAddress::Unix(path) => {
+                let own = ListenAddress::Unix(path.clone());
+                self.listen.contains(&own).then(|| format!("socket {}", path.display()))
+            }
+        }
+    }
 }

@@ -52,7 +52,8 @@ fn of_a_service() {
     let config = config("services: { users: { url: http://localhost } }");
     let users = config.service("users").unwrap();
     assert_eq!(users.kind, Kind::Http);
-    assert_eq!((users.upstreams[0].port, users.upstreams[0].weight), (80, 1));
+    let upstream = &users.upstreams[0];
+    assert_eq!((upstream.host_port(), upstream.weight), (Some(("localhost", 80)), 1));
     assert_eq!(users.port, None);
     let hosts: Vec<_> = users.hosts.iter().map(|host| (host.host.as_str(), host.port)).collect();
     assert_eq!(hosts, [("users", None), ("users.localhost", None)]);

@@ -179,6 +179,7 @@ fn route(
             let timeout = Timeouts {
                 connect: route.connect_timeout.unwrap_or(own.connect),
                 request: route.request_timeout.or(own.request),
+                idle: route.idle_timeout.unwrap_or(own.idle),
             };
             Ok(service::meet(service, timeout, call))
         }

@@ -143,6 +143,7 @@ mod tests {
             action: RouteAction::Stitch,
             connect_timeout: None,
             request_timeout: None,
+            idle_timeout: None,
         };
         edit(&mut route);
         Routed { route: Arc::new(route), target: path }

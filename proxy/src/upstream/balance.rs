@@ -63,13 +63,8 @@ mod tests {
 
     fn endpoints(weights: &[u32]) -> Vec<Arc<Endpoint>> {
         let endpoint = |weight: &u32| {
-            Arc::new(Endpoint::declared(&Upstream {
-                host: "a".into(),
-                port: 1,
-                base_path: String::new(),
-                weight: *weight,
-                place: stitch_config::Place::default(),
-            }))
+            let upstream = Upstream { weight: *weight, ..Upstream::http("a", 1) };
+            Arc::new(Endpoint::declared(&upstream))
         };
         weights.iter().map(endpoint).collect()
     }

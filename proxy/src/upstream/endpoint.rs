@@ -39,7 +39,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint from the configuration.
     pub fn declared(upstream: &Upstream) -> Self {
-        Self::new(upstream.host.clone(), upstream.port, &upstream.authority(), None)
+        let (host, port) = upstream.host_port().unwrap_or_default();
+        Self::new(host.to_owned(), port, &upstream.authority(), None)
             .with_base(upstream.base_path.clone(), upstream.weight)
     }
 
@@ -73,8 +74,7 @@ impl Endpoint {
 
     /// Whether a reload can keep this endpoint for what the file now says.
     pub fn is(&self, upstream: &Upstream) -> bool {
-        self.host == upstream.host
-            && self.port == upstream.port
+        upstream.host_port() == Some((self.host.as_str(), self.port))
             && self.base_path == upstream.base_path
             && self.weight == upstream.weight
     }
