@@ -1,7 +1,7 @@
 //! Has anything changed that a load has read? Polled by whoever wants to reload.
 //!
 //! Covered are the YAML files, what the patterns of `include` match now, and the files that
-//! responses name. Metadata is compared first; the content only when the metadata moved, so a
+//! responses and `tls` name. Metadata is compared first; the content only when the metadata moved, so a
 //! `touch`, or an editor that writes the same bytes again, is no change.
 
 use crate::glob;
@@ -54,7 +54,7 @@ impl Fingerprint {
                 (path.to_owned(), stamp)
             })
             .collect();
-        for path in response_files(loaded) {
+        for path in response_files(loaded).chain(pem_files(loaded)) {
             if !files.iter().any(|(known, _)| known == path) {
                 files.push((path.to_owned(), Stamp::of(path)));
             }
@@ -80,6 +80,10 @@ fn response_files(loaded: &Loaded) -> impl Iterator<Item = &Path> {
         ResponseBody::File(path, _) => Some(path.as_path()),
         _ => None,
     })
+}
+
+fn pem_files(loaded: &Loaded) -> impl Iterator<Item = &Path> {
+    loaded.config.pem_files().map(|file| file.path.as_path())
 }
 
 impl Stamp {

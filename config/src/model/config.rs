@@ -1,6 +1,6 @@
 //! The whole: what one file and its includes come to.
 
-use super::{Proxy, Route, Service};
+use super::{Certificate, PemFile, Proxy, Route, Service};
 use crate::data::Data;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,19 @@ impl Config {
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.services.iter().find(|service| &*service.name == name)
+    }
+
+    /// Every certificate, key and list of authorities that is named somewhere.
+    pub fn pem_files(&self) -> impl Iterator<Item = &PemFile> {
+        let server = self.proxy.tls.iter().flat_map(|tls| {
+            let pairs = tls.certificates.iter().flat_map(Certificate::files);
+            pairs.chain(&tls.client_ca)
+        });
+        let client = self.services.iter().flat_map(|service| {
+            let pair = service.tls.certificate.iter().flat_map(Certificate::files);
+            pair.chain(&service.tls.ca)
+        });
+        server.chain(client)
     }
 }
 

@@ -36,6 +36,13 @@ pub struct Certificate {
     pub key: PemFile,
 }
 
+impl Certificate {
+    /// Both files.
+    pub fn files(&self) -> [&PemFile; 2] {
+        [&self.cert, &self.key]
+    }
+}
+
 /// A PEM file that the configuration names. Whether it is there is found out by who reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PemFile {

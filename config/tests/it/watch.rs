@@ -7,12 +7,13 @@ use stitch_config::load;
 use stitch_config::watch::Fingerprint;
 
 const MAIN: &str = "include: [parts/*.yaml, late.yaml]\n\
+    proxy: { tls: { cert: tls.crt, key: tls.key } }\n\
     services: { a: { endpoints: [{ path: /, response: { file: body.json } }] } }\n";
 
 #[test]
 fn each_kind_of_change_is_seen() {
     type Change = fn(&Folder);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
         ("other text of the same length", |folder| {
             folder.write("main.yaml", MAIN.replace("path: /", "path: X"));
         }),
@@ -25,6 +26,7 @@ fn each_kind_of_change_is_seen() {
         ("a part more", |folder| drop(folder.write("parts/b.yaml", "vars: { b: 1 }"))),
         ("a part less", |folder| fs::remove_file(folder.0.join("parts/a.yaml")).unwrap()),
         ("a missing file arrived", |folder| drop(folder.write("late.yaml", "vars: { b: 1 }"))),
+        ("a certificate was renewed", |folder| drop(folder.write("tls.crt", "new"))),
         ("a response file changed", |folder| drop(folder.write("body.json", "[]"))),
     ];
     for (index, (what, change)) in changes.into_iter().enumerate() {
