@@ -5,9 +5,9 @@
 
 use crate::data::Data;
 use crate::model::{
-    AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Config, DelayRange, Endpoint,
-    Events, HostPattern, Kind, Methods, NetClass, Proxy, Reaction, ResponseBody, Route,
-    RouteAction, RouteMatch, Service, Subscription, Workers,
+    AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
+    Endpoint, Events, HostPattern, Kind, Methods, NetClass, PemFile, Proxy, ProxyProtocol,
+    Reaction, ResponseBody, Route, RouteAction, RouteMatch, Service, Subscription, Workers,
 };
 use crate::pattern::PathTemplate;
 use serde_json::{Map, Value as Json, json};
@@ -41,6 +41,12 @@ fn dump_proxy(proxy: &Proxy) -> Json {
     let texts = |rules: &[AllowRule]| rules.iter().map(rule).collect::<Vec<_>>();
     json!({
         "listen": proxy.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "transparent": proxy.transparent,
+        "tls": proxy.tls.as_ref().map(|tls| json!({
+            "certificates": tls.certificates.iter().map(certificate).collect::<Vec<_>>(),
+            "client_ca": tls.client_ca.as_ref().map(file),
+        })),
+        "proxy_protocol": proxy.proxy_protocol,
         "admin": {
             "listen": proxy.admin.listen.to_string(),
             "token": proxy.admin.token.as_ref().map(|_| MASK),
@@ -52,6 +58,7 @@ fn dump_proxy(proxy: &Proxy) -> Json {
         "forward": {
             "allow": texts(&proxy.forward.allow),
             "connect_ports": proxy.forward.connect_ports,
+            "intercept_tls": proxy.forward.intercept_tls,
         },
         "trust": texts(&proxy.trust),
         "access_log": {
@@ -81,6 +88,14 @@ fn dump_proxy(proxy: &Proxy) -> Json {
     })
 }
 
+fn certificate(certificate: &Certificate) -> Json {
+    json!({ "cert": file(&certificate.cert), "key": file(&certificate.key) })
+}
+
+fn file(file: &PemFile) -> String {
+    file.path.display().to_string()
+}
+
 fn rule(rule: &AllowRule) -> String {
     match rule {
         AllowRule::Class(NetClass::Loopback) => "loopback".to_owned(),
@@ -102,12 +117,20 @@ fn dump_service(service: &Service) -> Json {
         "mode": service.mode.as_str(),
         "mock_on": service.mock_on,
         "urls": urls.collect::<Vec<_>>(),
+        "tls": {
+            "ca": service.tls.ca.as_ref().map(file),
+            "certificate": service.tls.certificate.as_ref().map(certificate),
+            "sni": service.tls.sni,
+            "insecure": service.tls.insecure,
+        },
+        "proxy_protocol": service.proxy_protocol.map(ProxyProtocol::as_str),
         "port": service.port,
         "hosts": hosts(&service.hosts),
         "preserve_host": service.preserve_host,
         "timeout": {
             "connect": time(service.timeout.connect),
             "request": service.timeout.request.map(time),
+            "idle": time(service.timeout.idle),
         },
         "endpoints": service.endpoints.iter().map(|e| dump_endpoint(e)).collect::<Vec<_>>(),
         "nats_subscribe": service.subscriptions.iter().map(|s| dump_subscription(s)).collect::<Vec<_>>(),
@@ -122,7 +145,7 @@ fn dump_service(service: &Service) -> Json {
         "volumes": service.volumes,
         "environment": service.environment.as_ref().map(|data| masked_data("", data)),
         "depends_on": service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>(),
-        "health": { "path": service.health_path },
+        "health": { "path": service.health_path, "grpc": service.health_grpc },
     })
 }
 
@@ -207,6 +230,7 @@ fn dump_route(route: &Route) -> Json {
         "timeout": {
             "connect": route.connect_timeout.map(time),
             "request": route.request_timeout.map(time),
+            "idle": route.idle_timeout.map(time),
         },
     });
     match &route.action {

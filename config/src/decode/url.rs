@@ -145,7 +145,7 @@ pub(super) fn socket_path(text: &str) -> Result<PathBuf, Wrong> {
     match path {
         "" => wrong("names no socket"),
         _ if path.chars().any(char::is_control) => wrong("holds a control character"),
-        _ if path.contains(":/") => wrong("holds a second path"),
+        _ if path.contains(":/") => wrong("holds a path behind that of the socket"),
         _ if path.ends_with('/') => wrong("names a directory"),
         _ => Ok(path.into()),
     }
@@ -205,6 +205,7 @@ mod tests {
             ("ftp://a", "unknown scheme"),
             ("http://", "no valid host"),
             ("http://a:99999", "no valid host"),
+            ("h2c://", "no valid host"),
             ("http://a:+1", "no valid host"),
             ("http://[::1", "no valid host"),
             ("http://[::1]x", "no valid host"),
@@ -218,7 +219,7 @@ mod tests {
             ("http://me:hunter2@a", "user name or password"),
             ("unix:", "names no socket"),
             ("unix://a/b", "names a host"),
-            ("unix:/a.sock:/v1", "a second path"),
+            ("unix:/a.sock:/v1", "a path behind"),
             ("unix:/a/", "a directory"),
             ("unix:/a\0", "control character"),
             ("https://unix:/a", "not possible over a socket"),

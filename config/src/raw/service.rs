@@ -3,13 +3,13 @@
 use super::{RawClientTls, RawEndpoint, RawSubscription};
 use crate::data::Data;
 use crate::decode::{
-    AnyText, At, Capability, Decode, Defs, Many, Named, NonEmpty, ShortOr, Status, Url, Word,
-    choice, record,
+    AnyText, At, Capability, Decode, Defs, FromScalar, Many, Named, NonEmpty, ShortOr, Status, Url,
+    Word, Wrong, choice, record, scalars,
 };
 use crate::model::{HostPattern, Mode, ProxyProtocol};
 use crate::problem::Report;
 use crate::yaml::{Node, Value};
-use serde_json::{Value as Json, json};
+use serde_json::{Number, Value as Json, json};
 use std::time::Duration;
 
 record! {
@@ -136,10 +136,24 @@ choice!(ServiceType, "type", {
     "infra" => ServiceType::Infra,
 });
 
-choice!(ProxyProtocol, "version of the PROXY protocol", {
-    "v1" => ProxyProtocol::V1,
-    "v2" => ProxyProtocol::V2,
-});
+impl FromScalar for ProxyProtocol {
+    const WHAT: &'static str = "v1 or v2";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let known = [Self::V1, Self::V2].into_iter().find(|version| version.as_str() == text);
+        known.ok_or_else(|| Wrong::new(format!("expected {}, found {text:?}", Self::WHAT)))
+    }
+
+    fn from_number(_: &Number, text: &str) -> Result<Self, Wrong> {
+        let wrong = Wrong::new(format!("expected {}, found the number {text}", Self::WHAT));
+        Err(if matches!(text, "1" | "2") { wrong.hint(format!("write v{text}")) } else { wrong })
+    }
+
+    fn json_schema() -> Json {
+        json!({ "enum": ["v1", "v2"] })
+    }
+}
+scalars!(ProxyProtocol);
 
 choice!(Mode, "mode", {
     "mock-then-real" => Mode::MockThenReal,

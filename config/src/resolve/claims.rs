@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::model::HostPattern;
 use crate::yaml::Spot;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -56,8 +56,9 @@ fn check_ports(cx: &mut Context<'_>, ports: &[(SocketAddr, String, Spot)]) {
 }
 
 fn check_sockets(cx: &mut Context<'_>, sockets: &[(PathBuf, Spot)]) {
-    for (index, (path, spot)) in sockets.iter().enumerate() {
-        if sockets[..index].iter().any(|(other, _)| other == path) {
+    let mut taken = HashSet::new();
+    for (path, spot) in sockets {
+        if !taken.insert(path) {
             cx.push(
                 spot.error(format!("the socket {} is claimed twice", path.display()))
                     .hint("give each listener a socket of its own"),

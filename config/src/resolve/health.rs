@@ -16,24 +16,14 @@ pub(super) fn resolve(
     let health = raw.health.as_ref().map(|health| &health.value);
     let path = health.and_then(|health| health.path.as_ref());
     let grpc = health.and_then(|health| health.grpc.as_ref());
-    if let Some(At { spot, value: name }) = grpc {
-        let http2 = |upstream: &Upstream| matches!(upstream.scheme, Scheme::H2c | Scheme::Https);
+    if let Some(name) = grpc {
         if path.is_some() {
-            cx.push(spot.error("\"grpc\" stands beside \"path\"").hint("keep one of the two"));
-        } else if upstreams::are_unknown(raw, upstreams) {
-            // The url is wrong, and has been reported.
-        } else if upstreams.is_empty() || !upstreams.iter().all(http2) {
-            cx.push(
-                spot.error("\"grpc\" stands without an h2c:// or https:// url")
-                    .hint("gRPC needs HTTP/2; write url: h2c://localhost:50051, or health.path"),
-            );
-        } else if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            cx.push(
-                spot.error(format!("{name:?} is not the name of a gRPC service"))
-                    .hint("write package.Service, or \"\" for the whole server"),
-            );
+            let both = name.spot.error("\"grpc\" stands beside \"path\"");
+            cx.push(both.hint("keep one of the two"));
+        } else if !upstreams::are_unknown(raw, upstreams) {
+            check_grpc(cx, name, upstreams);
         }
-        return (None, Some(name.clone()));
+        return (None, Some(name.value.clone()));
     }
     let Some(At { spot, value }) = path else {
         let has_command = raw.command.is_some();
@@ -50,4 +40,21 @@ pub(super) fn resolve(
         return (Some(value.0.clone()), None);
     }
     (None, None)
+}
+
+/// The gRPC service of that name can be asked for at each of these endpoints.
+fn check_grpc(cx: &mut Context<'_>, name: &At<String>, upstreams: &[Upstream]) {
+    let http2 = |upstream: &Upstream| matches!(upstream.scheme, Scheme::H2c | Scheme::Https);
+    let At { spot, value: name } = name;
+    if upstreams.is_empty() || !upstreams.iter().all(http2) {
+        cx.push(
+            spot.error("\"grpc\" stands without an h2c:// or https:// url")
+                .hint("gRPC needs HTTP/2; write url: h2c://localhost:50051, or health.path"),
+        );
+    } else if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        cx.push(
+            spot.error(format!("{name:?} is not the name of a gRPC service"))
+                .hint("write package.Service, or \"\" for the whole server"),
+        );
+    }
 }

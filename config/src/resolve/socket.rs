@@ -14,7 +14,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, spot: &Spot, path: &Path) -> PathBuf
     if length > LONGEST {
         cx.push(
             spot.error(format!("the path of this socket is {length} bytes long"))
-                .hint(format!("a socket's path has at most {LONGEST}; write a shorter one")),
+                .hint(format!("a socket's path has at most {LONGEST}")),
         );
     }
     path

@@ -3,8 +3,8 @@
 use super::config;
 use std::time::Duration;
 use stitch_config::model::{
-    AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Events, Kind, Methods, Mode,
-    NetClass, ResponseBody, RouteAction, Workers,
+    AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, ClientTls, Events, Kind, Methods,
+    Mode, NetClass, ResponseBody, RouteAction, Workers,
 };
 
 const ALL: [AllowRule; 3] = [
@@ -20,6 +20,8 @@ fn of_the_proxy() {
     assert_eq!(config.events, Events::Auto);
     let proxy = config.proxy;
     assert_eq!(proxy.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!((proxy.transparent.len(), proxy.tls, proxy.proxy_protocol), (0, None, false));
+    assert!(!proxy.forward.intercept_tls);
     assert_eq!(proxy.admin.listen, "127.0.0.1:9900".parse().unwrap());
     assert_eq!(proxy.admin.token, None);
     assert_eq!(proxy.workers, Workers::Auto);
@@ -43,6 +45,10 @@ fn forwarding_is_open_only_while_every_listener_is_on_loopback() {
     assert_eq!(open.proxy.forward.allow, ALL);
     let exposed = config("proxy: { listen: [127.0.0.1:1, 0.0.0.0:2] }");
     assert_eq!(exposed.proxy.forward.allow, []);
+    let socket = config("proxy: { listen: [\"unix:a\", 127.0.0.1:1], transparent: 127.0.0.1:2 }");
+    assert_eq!(socket.proxy.forward.allow, ALL);
+    let gateway = config("proxy: { transparent: 0.0.0.0:15001 }");
+    assert_eq!(gateway.proxy.forward.allow, []);
     let closed = config("proxy: { forward: { allow: [] } }");
     assert_eq!(closed.proxy.forward.allow, []);
 }
@@ -62,8 +68,10 @@ fn of_a_service() {
     assert_eq!(users.mock_on, [501]);
     assert_eq!(users.timeout.connect, Duration::from_secs(2));
     assert_eq!(users.timeout.request, None);
+    assert_eq!(users.timeout.idle, Duration::from_secs(300));
+    assert_eq!((&users.tls, users.proxy_protocol), (&ClientTls::default(), None));
     assert_eq!(users.command, None);
-    assert_eq!(users.health_path, None);
+    assert_eq!((&users.health_path, &users.health_grpc), (&None, &None));
     assert!(users.depends_on.is_empty() && users.env.is_empty());
 }
 

@@ -34,6 +34,22 @@ fn everything_is_in_it() {
     assert_eq!(json["seed"], 42);
     assert_eq!(json["proxy"]["limits"]["idle"], "90s");
     assert_eq!(json["proxy"]["access_log"]["only"], "status >= 500");
+    assert_eq!(json["proxy"]["listen"][2], "unix:/run/stitch.sock");
+    assert_eq!(json["proxy"]["transparent"][1], "[::1]:15001");
+    let tls = &json["proxy"]["tls"];
+    assert_eq!(tls["certificates"][1]["key"], "/etc/b.key", "the name of a key is no secret");
+    assert_eq!(tls["client_ca"], "tests/fixtures/valid/ca.crt");
+    let db = &json["services"]["db"];
+    assert_eq!(
+        (&db["type"], &db["urls"][0]["url"]),
+        (&"tcp".into(), &"tcp://localhost:5432".into())
+    );
+    assert_eq!((&db["proxy_protocol"], &db["timeout"]["idle"]), (&"v2".into(), &"1h".into()));
+    let api = &json["services"]["api"];
+    assert_eq!(api["urls"][0]["url"], "https://api.example.com/v1");
+    assert_eq!(api["tls"]["certificate"]["cert"], "tests/fixtures/valid/c.crt");
+    assert_eq!(json["services"]["grpc"]["health"]["grpc"], "");
+    assert_eq!(json["services"]["socket"]["urls"][0]["url"], "unix:/run/c.sock");
     let users = &json["services"]["users"];
     assert_eq!(users["urls"][1]["url"], "http://[::1]:8010");
     assert_eq!(users["hosts"][2], "users.test:8080");

@@ -13,6 +13,8 @@ mod include;
 #[cfg(test)]
 mod meaning;
 #[cfg(test)]
+mod protocols;
+#[cfg(test)]
 mod robust;
 #[cfg(test)]
 mod watch;

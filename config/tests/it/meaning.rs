@@ -20,7 +20,7 @@ fn the_proxy_as_written() {
     assert_eq!(config.seed, Some(42));
     assert_eq!(config.events, Events::Nats("nats://localhost:4222".to_owned()));
     let proxy = config.proxy;
-    assert_eq!(proxy.listen.len(), 2);
+    assert_eq!(proxy.listen.len(), 4);
     assert_eq!(proxy.admin.token.unwrap().reveal(), "hunter2");
     assert_eq!(proxy.workers, Workers::Count(2));
     assert_eq!((proxy.forward.allow.len(), proxy.trust.len()), (3, 3));
