@@ -13,6 +13,7 @@ pub mod peer;
 pub mod problem;
 pub mod reason;
 pub mod serve;
+pub mod tls;
 
 pub use body::{Body, BoxError};
 pub use draw::{Draw, Draws};

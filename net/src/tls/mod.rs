@@ -1,0 +1,26 @@
+//! TLS: from certificate files to configurations of rustls, and what both sides of it need.
+//!
+//! Everything here is a building block without sockets: servers' and clients' configurations,
+//! identities of peers, and words for what goes wrong. Who listens or connects with them is decided
+//! elsewhere.
+
+mod client;
+mod error;
+mod explain;
+mod identity;
+mod pem;
+mod provider;
+mod roots;
+mod server;
+mod sessions;
+#[cfg(test)]
+mod testing;
+mod verify;
+
+pub use client::{ClientFiles, ClientTls};
+pub use error::TlsError;
+pub use explain::{explain_accept, explain_connect};
+pub use identity::identity;
+pub use provider::provider;
+pub use roots::{SystemRoots, system_roots};
+pub use server::{ServerFiles, ServerTls};
