@@ -1,12 +1,13 @@
 //! TLS: from certificate files to configurations of rustls, and what both sides of it need.
 //!
 //! Everything here is a building block without sockets: servers' and clients' configurations,
-//! identities of peers, and words for what goes wrong. Who listens or connects with them is decided
-//! elsewhere.
+//! identities of peers, a look at a first flight, and words for what goes wrong. Who listens or
+//! connects with them is decided elsewhere.
 
 mod client;
 mod error;
 mod explain;
+mod hello;
 mod identity;
 mod pem;
 mod provider;
@@ -20,6 +21,7 @@ mod verify;
 pub use client::{ClientFiles, ClientTls};
 pub use error::TlsError;
 pub use explain::{explain_accept, explain_connect};
+pub use hello::{ClientHello, Sniffed, sniff};
 pub use identity::identity;
 pub use provider::provider;
 pub use roots::{SystemRoots, system_roots};
