@@ -15,6 +15,14 @@ pub enum TlsError {
         /// Why not.
         source: io::Error,
     },
+    /// A file or folder that cannot be written.
+    #[error("cannot write {}: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file whose contents do not serve.
     #[error("{} {why}", .path.display())]
     File {
@@ -36,7 +44,9 @@ impl TlsError {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Read { path, .. } | Self::File { path, .. } => Some(path),
+            Self::Read { path, .. } | Self::Write { path, .. } | Self::File { path, .. } => {
+                Some(path)
+            }
             Self::Name(_) | Self::Crypto(_) => None,
         }
     }
@@ -48,10 +58,20 @@ impl TlsError {
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
         Self::Read { path: path.to_owned(), source }
     }
+
+    pub(super) fn write(path: &Path, source: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
 }
 
 impl From<rustls::Error> for TlsError {
     fn from(error: rustls::Error) -> Self {
+        Self::Crypto(error.to_string())
+    }
+}
+
+impl From<rcgen::Error> for TlsError {
+    fn from(error: rcgen::Error) -> Self {
         Self::Crypto(error.to_string())
     }
 }

@@ -1,14 +1,17 @@
 //! TLS: from certificate files to configurations of rustls, and what both sides of it need.
 //!
 //! Everything here is a building block without sockets: servers' and clients' configurations,
-//! identities of peers, a look at a first flight, and words for what goes wrong. Who listens or
-//! connects with them is decided elsewhere.
+//! identities of peers, the authority that interception mints with, a look at a first flight, and
+//! words for what goes wrong. Who listens or connects with them is decided elsewhere.
 
+mod authority;
 mod client;
 mod error;
 mod explain;
 mod hello;
 mod identity;
+mod install;
+mod leaves;
 mod pem;
 mod provider;
 mod roots;
@@ -18,11 +21,13 @@ mod sessions;
 mod testing;
 mod verify;
 
+pub use authority::Authority;
 pub use client::{ClientFiles, ClientTls};
 pub use error::TlsError;
 pub use explain::{explain_accept, explain_connect};
 pub use hello::{ClientHello, Sniffed, sniff};
 pub use identity::identity;
+pub use install::default_dir;
 pub use provider::provider;
 pub use roots::{SystemRoots, system_roots};
 pub use server::{ServerFiles, ServerTls};

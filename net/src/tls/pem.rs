@@ -1,9 +1,7 @@
 //! Certificates and keys out of PEM files and into PEM text, with words for what is missing.
 
 use super::{TlsError, provider};
-#[cfg(test)]
 use base64::Engine as _;
-#[cfg(test)]
 use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
@@ -16,7 +14,6 @@ use std::path::Path;
 /// Every system's bundle of roots is far below this.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-#[cfg(test)]
 /// Where base64 breaks its lines in PEM.
 const LINE: usize = 64;
 
@@ -81,7 +78,6 @@ pub(super) fn certified_key(chain: &Path, key: &Path) -> Result<CertifiedKey, Tl
     }
 }
 
-#[cfg(test)]
 /// The certificates as PEM text.
 pub(super) fn encode<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>) -> String {
     let mut text = String::new();
@@ -91,7 +87,6 @@ pub(super) fn encode<'a>(certificates: impl IntoIterator<Item = &'a CertificateD
     text
 }
 
-#[cfg(test)]
 /// A key in PKCS #8 as PEM text.
 pub(super) fn encode_key(pkcs8: &[u8]) -> String {
     let mut text = String::new();
@@ -99,7 +94,6 @@ pub(super) fn encode_key(pkcs8: &[u8]) -> String {
     text
 }
 
-#[cfg(test)]
 fn encode_as(label: &str, der: &[u8], text: &mut String) {
     let body = STANDARD.encode(der);
     text.push_str(&format!("-----BEGIN {label}-----\n"));
