@@ -6,10 +6,10 @@
 
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
-use stitch_net::BindError;
+use stitch_net::{Address, BindError};
 
 /// What an address was wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +48,14 @@ impl Purpose {
 
 /// The whole story of a listener that could not be had, in one line.
 pub(crate) fn explain(error: &BindError, purpose: &Purpose) -> String {
-    let address = error.address;
-    let start = format!("cannot listen on {address} for {purpose}");
+    let start = format!("cannot listen on {} for {purpose}", error.address);
+    let address = match &error.address {
+        Address::Tcp(address) => address,
+        Address::Unix(_) => return explain_unix(&start, &error.source, purpose),
+    };
     match error.source.kind() {
         ErrorKind::AddrInUse => {
-            let holder = holder(Path::new("/proc"), address);
+            let holder = holder(Path::new("/proc"), *address);
             let holder = holder.map_or_else(|| "another process".to_owned(), |by| by.to_string());
             format!("{start}: port {} is in use by {holder}; {}", address.port(), purpose.way_out())
         }
@@ -63,6 +66,16 @@ pub(crate) fn explain(error: &BindError, purpose: &Purpose) -> String {
             format!("{start}: {} is no address of this machine", address.ip())
         }
         _ => format!("{start}: {}", error.source),
+    }
+}
+
+fn explain_unix(start: &str, source: &io::Error, purpose: &Purpose) -> String {
+    match source.kind() {
+        ErrorKind::AddrInUse => {
+            format!("{start}: somebody listens on it, or it is no socket; {}", purpose.way_out())
+        }
+        ErrorKind::NotFound => format!("{start}: its directory does not exist"),
+        _ => format!("{start}: {source}"),
     }
 }
 
@@ -125,7 +138,6 @@ fn listening(table: &str, port: u16) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
     use stitch_net::Listener;
 
     const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -138,7 +150,7 @@ mod tests {
 ";
 
     fn refused(kind: io::ErrorKind, address: &str) -> BindError {
-        BindError { address: address.parse().unwrap(), source: kind.into() }
+        BindError { address: Address::Tcp(address.parse().unwrap()), source: kind.into() }
     }
 
     #[test]
@@ -152,10 +164,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_process_that_has_the_port_is_named() {
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let error = Listener::bind(listener.address).unwrap_err();
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let error = Listener::bind(listener.address.clone()).unwrap_err();
         let told = explain(&error, &Purpose::Service("users".into()));
-        let port = listener.address.port();
+        let port = listener.address.tcp().unwrap().port();
         let start = format!(
             "cannot listen on 127.0.0.1:{port} for service \"users\": port {port} is in use by "
         );

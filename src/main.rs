@@ -3,6 +3,7 @@
 //! Only `main` ends the process. What the commands do is in [`commands`]; everything that serves
 //! requests lives in the crates beside this one.
 
+mod authority;
 mod bind_error;
 mod cli;
 mod commands;

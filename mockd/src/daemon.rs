@@ -136,14 +136,8 @@ mod tests {
             let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
             asked.headers_mut().insert(name, value.parse().unwrap());
         }
-        let peer = Peer {
-            remote: format!("{from}:1234").parse().unwrap(),
-            local: "127.0.0.1:80".parse().unwrap(),
-            original_destination: None,
-            tls_identity: None,
-            caller: None,
-            connection: Handle::default(),
-        };
+        let remote = format!("{from}:1234").parse().unwrap();
+        let peer = Peer::new(remote, "127.0.0.1:80".parse().unwrap(), Handle::default());
         read(front.clone().serve(asked, Arc::new(peer)).await).await
     }
 

@@ -17,9 +17,11 @@ pub mod tls;
 
 pub use body::{Body, BoxError};
 pub use draw::{Draw, Draws};
-pub use listen::{AcceptOptions, BindError, Drain, Listener, Workers, accept};
+pub use listen::{
+    AcceptOptions, Address, BindError, Drain, Handler, HttpPort, Listener, Workers, accept,
+};
 pub use mock::{Flow, MockService, MockSet, Offered};
 pub use peer::Peer;
 pub use problem::Problem;
 pub use reason::Reason;
-pub use serve::Serve;
+pub use serve::{Greeting, HandOver, Serve};

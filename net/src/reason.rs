@@ -64,6 +64,8 @@ reasons! {
     ConnectRefused => "connect_refused", 502;
     /// The upstream's name does not resolve.
     ConnectDns => "connect_dns", 502;
+    /// The upstream was reached, but TLS with it failed.
+    ConnectTls => "connect_tls", 502;
     /// Connecting took longer than `timeout.connect`.
     TimeoutConnect => "timeout_connect", 504;
     /// No response headers within `timeout.request`.

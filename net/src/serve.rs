@@ -1,9 +1,12 @@
 //! What stands behind a listener.
 
 use crate::body::{Body, BoxError};
+use crate::conn::ConnIo;
+use crate::mock::BoxFuture;
 use crate::peer::Peer;
 use bytes::Bytes;
 use http::{Request, Response};
+use rustls::ServerConfig;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -23,4 +26,27 @@ pub trait Serve: Send + Sync + 'static {
         request: Request<Body>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
+
+    /// Says what is done with a client that begins TLS and asks for this name.
+    fn greet(&self, _sni: Option<&str>) -> Greeting {
+        Greeting::Refuse
+    }
+
+    /// Whether clients have to speak TLS.
+    fn requires_tls(&self) -> bool {
+        false
+    }
 }
+
+/// What is done with a client that begins TLS.
+pub enum Greeting {
+    /// TLS ends here; what is inside is HTTP.
+    Terminate(Arc<ServerConfig>),
+    /// Somebody else gets the connection as it came.
+    HandOver(HandOver),
+    /// Nothing here speaks TLS.
+    Refuse,
+}
+
+/// Takes a whole connection, what was read of it ahead included.
+pub type HandOver = Box<dyn FnOnce(ConnIo, Peer) -> BoxFuture<()> + Send>;

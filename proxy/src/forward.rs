@@ -4,12 +4,13 @@
 //! connected to, so that a name cannot be re-pointed after the check. Cloud metadata addresses and
 //! our own admin listener are never reachable.
 
-use crate::upstream::{AddressGuard, Endpoint};
+use crate::upstream::{AddressGuard, Endpoint, Tls};
 use hashbrown::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use stitch_config::model::{AllowRule, NetClass, Proxy};
+use stitch_config::model::{AllowRule, NetClass, Proxy, Scheme};
 use stitch_config::pattern::Authority;
+use stitch_net::tls::TlsError;
 
 /// Targets remembered for their connection pools.
 const MOST_TARGETS: usize = 1024;
@@ -22,7 +23,7 @@ pub struct ForwardPolicy {
     admin: SocketAddr,
     own: Vec<SocketAddr>,
     /// Held for one look-up; never across I/O.
-    targets: Mutex<HashMap<(String, u16), Arc<Endpoint>>>,
+    targets: Mutex<HashMap<(Scheme, String, u16), Arc<Endpoint>>>,
 }
 
 /// Where this process itself listens, after binding.
@@ -80,23 +81,33 @@ impl ForwardPolicy {
 
     /// The endpoint for a target that nobody declared. Whether it may be reached is decided when
     /// its address is known.
-    pub(crate) fn target(&self, host: &str, port: u16) -> Arc<Endpoint> {
+    ///
+    /// # Errors
+    /// When TLS cannot be begun with it.
+    pub(crate) fn target(
+        &self,
+        scheme: Scheme,
+        host: &str,
+        port: u16,
+    ) -> Result<Arc<Endpoint>, TlsError> {
         let host = host.to_ascii_lowercase();
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = targets.get(&(host.clone(), port)) {
-            return known.clone();
+        let key = (scheme, host.clone(), port);
+        let known = self.targets.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(known);
         }
-        if targets.len() >= MOST_TARGETS {
-            targets.clear();
-        }
+        let tls = if scheme.is_tls() { Some(Tls::of_anyone(&host)?) } else { None };
         let by_name = self.allow.iter().any(|rule| match rule {
             AllowRule::Host(glob) => glob_matches(glob, &host),
             AllowRule::Class(_) | AllowRule::Net(_) => false,
         });
         let guard = Guard { policy: self.allow.clone(), admin: self.admin, by_name };
-        let endpoint = Arc::new(Endpoint::undeclared(host.clone(), port, Arc::new(guard)));
-        targets.insert((host, port), endpoint.clone());
-        endpoint
+        let endpoint = Arc::new(Endpoint::undeclared(scheme, host, port, tls, Arc::new(guard)));
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if targets.len() >= MOST_TARGETS {
+            targets.clear();
+        }
+        Ok(targets.entry(key).or_insert(endpoint).clone())
     }
 
     /// Whether CONNECT may reach this port of this (resolved) address.
@@ -159,7 +170,7 @@ mod tests {
     }
 
     fn allows(policy: &ForwardPolicy, host: &str, address: &str, port: u16) -> bool {
-        let target = policy.target(host, port);
+        let target = policy.target(Scheme::Http, host, port).unwrap();
         target.guard.as_ref().unwrap().allows(address.parse().unwrap(), port)
     }
 

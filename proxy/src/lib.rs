@@ -5,6 +5,7 @@
 
 mod access_log;
 mod body;
+mod credentials;
 mod explain;
 mod flow;
 mod forward;
@@ -23,6 +24,7 @@ mod upstream;
 
 pub use access_log::AccessLog;
 pub use body::Outgoing;
+pub use credentials::Credentials;
 pub use explain::{Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;

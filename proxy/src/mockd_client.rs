@@ -3,7 +3,7 @@
 use crate::hygiene;
 use crate::rescue::Failure;
 use crate::upstream::{
-    Endpoint, ExchangeError, Received, RequestHead, SendError, send, write_header,
+    Endpoint, ExchangeError, HeaderSink as _, Received, RequestHead, SendError, send,
     write_request_line,
 };
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -25,14 +25,14 @@ impl MockdClient {
     pub fn new(authority: &str) -> Self {
         let Authority { host, port } = Authority::parse(authority);
         let upstream = Upstream::http(host.to_ascii_lowercase(), port.unwrap_or(80));
-        Self { endpoint: Endpoint::declared(&upstream) }
+        Self { endpoint: Endpoint::declared(&upstream, None) }
     }
 
     /// Sends a request, Host and all, and returns what the daemon answers; that it cannot be
     /// reached is an answer too.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
-        head.headers.entry(HOST).or_insert_with(|| self.endpoint.authority.clone());
+        head.headers.entry(HOST).or_insert_with(|| self.endpoint.host.clone());
         let limit = Timeouts::default().connect;
         let error = match send(&self.endpoint, body, &Unchanged(&head), limit).await {
             Ok(Received::Response(mut response)) => {
@@ -73,8 +73,15 @@ impl RequestHead for Unchanged<'_> {
         write_request_line(out, method, "", uri);
         for (name, value) in headers {
             if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
-                write_header(out, name, value.as_bytes());
+                out.value(name, value);
             }
         }
+    }
+
+    /// The daemon is spoken to in HTTP/1, where this is not asked for.
+    fn h2(&self, _: &Endpoint) -> Result<Request<()>, http::Error> {
+        let mut request = Request::builder().method(&self.0.method).uri(&self.0.uri).body(())?;
+        *request.headers_mut() = self.0.headers.clone();
+        Ok(request)
     }
 }

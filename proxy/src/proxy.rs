@@ -17,7 +17,7 @@ use std::future::{Future, ready};
 use std::sync::Arc;
 use stitch_config::model::Mode;
 use stitch_net::mock::BoxFuture;
-use stitch_net::{Body, Flow, Peer, Serve};
+use stitch_net::{Body, Flow, Greeting, Peer, Serve};
 
 /// The destination `stitch` of routes: health and metrics of the proxy itself.
 pub type Builtin = Arc<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>> + Send + Sync>;
@@ -99,7 +99,7 @@ pub struct Gate {
     proxy: Arc<Proxy>,
     role: Role,
     /// Where the tunnel leads that requests come out of.
-    tunnel_to: Option<Authority>,
+    tunnel_to: Option<(Scheme, Authority)>,
 }
 
 impl Gate {
@@ -110,21 +110,33 @@ impl Gate {
 
     /// A gate inside a tunnel to a host: its requests are meant as if they named the host in
     /// absolute form.
-    pub(crate) fn in_tunnel(proxy: Arc<Proxy>, host: Authority) -> Self {
-        Self { proxy, role: Role::Gateway, tunnel_to: Some(host) }
+    pub(crate) fn in_tunnel(proxy: Arc<Proxy>, scheme: Scheme, host: Authority) -> Self {
+        Self { proxy, role: Role::Gateway, tunnel_to: Some((scheme, host)) }
     }
 }
 
 impl Serve for Gate {
     type Body = Outgoing;
 
+    fn greet(&self, _sni: Option<&str>) -> Greeting {
+        match &self.proxy.snapshot.load().credentials.server {
+            Some(server) => Greeting::Terminate(server.tls.config.clone()),
+            None => Greeting::Refuse,
+        }
+    }
+
+    fn requires_tls(&self) -> bool {
+        let snapshot = self.proxy.snapshot.load();
+        snapshot.credentials.server.as_ref().is_some_and(|server| server.tls.requires_client)
+    }
+
     fn serve(
         &self,
         mut request: Request<Body>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Outgoing>> + Send + use<> {
-        if let Some(host) = &self.tunnel_to {
-            name_host(&mut request, host);
+        if let Some((scheme, host)) = &self.tunnel_to {
+            name_host(&mut request, scheme, host);
         }
         let snapshot = self.proxy.snapshot.load();
         let call = Call::arrive(&snapshot, request, Some(peer));
@@ -136,10 +148,10 @@ impl Serve for Gate {
 }
 
 /// Puts a request that names only a path in absolute form.
-fn name_host(request: &mut Request<Body>, host: &Authority) {
+fn name_host(request: &mut Request<Body>, scheme: &Scheme, host: &Authority) {
     let mut parts = request.uri().clone().into_parts();
     if parts.authority.is_none() && request.uri().path() != "*" {
-        (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(host.clone()));
+        (parts.scheme, parts.authority) = (Some(scheme.clone()), Some(host.clone()));
         if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }

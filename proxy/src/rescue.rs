@@ -70,7 +70,10 @@ impl Failure {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Connect { error: ConnectError::Dns(_), .. } => Reason::ConnectDns,
-            Self::Connect { error: ConnectError::Refused(..), .. } => Reason::ConnectRefused,
+            Self::Connect { error: ConnectError::Refused(..) | ConnectError::Unix(..), .. } => {
+                Reason::ConnectRefused
+            }
+            Self::Connect { error: ConnectError::Tls(_), .. } => Reason::ConnectTls,
             Self::Connect { error: ConnectError::Timeout(..), .. } => Reason::TimeoutConnect,
             Self::Connect { error: ConnectError::Denied(_), .. } | Self::Denied { .. } => {
                 Reason::Denied
@@ -153,11 +156,16 @@ impl Failure {
     fn hint(&self, service: Option<&str>) -> Option<String> {
         let service = service.unwrap_or("the target");
         match self {
-            Self::Connect { error: ConnectError::Refused(..), .. } => Some(format!(
-                "is {service} running? start it, correct its url, or set its mode to mock"
-            )),
+            Self::Connect { error: ConnectError::Refused(..) | ConnectError::Unix(..), .. } => {
+                Some(format!(
+                    "is {service} running? start it, correct its url, or set its mode to mock"
+                ))
+            }
             Self::Connect { error: ConnectError::Dns(_), .. } => {
                 Some("check the spelling of the host, and whether it exists on this network".into())
+            }
+            Self::Connect { error: ConnectError::Tls(_), .. } => {
+                Some(format!("check the url and the tls: of {service}"))
             }
             Self::Connect { error: ConnectError::Denied(_), .. } => {
                 Some("add its address class, range or name to proxy.forward.allow".into())
@@ -188,11 +196,15 @@ fn with_cause(problem: Problem, error: &ConnectError) -> Problem {
                 None => problem.with("error", cause.to_string()),
             }
         }
+        ConnectError::Unix(path, cause) => {
+            let problem = problem.with("address", format!("unix:{}", path.display()));
+            problem.with("error", cause.to_string())
+        }
         ConnectError::Timeout(Some(address), _) | ConnectError::Denied(address) => {
             problem.with("address", address.to_string())
         }
         ConnectError::Dns(cause) => problem.with("error", cause.to_string()),
-        ConnectError::Timeout(None, _) => problem,
+        ConnectError::Timeout(None, _) | ConnectError::Tls(_) => problem,
     }
 }
 
@@ -241,6 +253,12 @@ mod tests {
             (connect(ConnectError::Timeout(None, limit)), 504, "timeout_connect"),
             (connect(ConnectError::Timeout(Some(address), limit)), 504, "timeout_connect"),
             (connect(ConnectError::Denied(address)), 403, "denied"),
+            (connect(ConnectError::Tls("w".into())), 502, "connect_tls"),
+            (
+                connect(ConnectError::Unix("/x".into(), io::ErrorKind::NotFound.into())),
+                502,
+                "connect_refused",
+            ),
             (
                 Failure::Protocol { endpoint: endpoint(), what: "x".into() },
                 502,

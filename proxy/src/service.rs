@@ -1,10 +1,11 @@
 //! One declared service as the proxy holds it: compiled, with the state that outlives reloads.
 
+use crate::credentials::Credentials;
 use crate::stats::ServiceStats;
 use crate::upstream::Endpoint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use stitch_config::model::{Mode, Scheme, Service as Declared};
+use stitch_config::model::{Mode, Service as Declared};
 use stitch_net::MockService;
 
 /// A compiled service.
@@ -54,17 +55,17 @@ impl Service {
     pub fn compile(
         declared: &Arc<Declared>,
         mock: Option<Arc<dyn MockService>>,
+        credentials: &Credentials,
         previous: Option<&Self>,
     ) -> Self {
         let kept = previous.map_or(&[][..], |previous| &previous.endpoints);
         let endpoints = declared
             .upstreams
             .iter()
-            // What else can be declared is served later.
-            .filter(|upstream| upstream.scheme == Scheme::Http && upstream.host_port().is_some())
-            .map(|upstream| match kept.iter().find(|endpoint| endpoint.is(upstream)) {
-                Some(endpoint) => endpoint.clone(),
-                None => Arc::new(Endpoint::declared(upstream)),
+            .map(|upstream| {
+                let tls = credentials.of(declared, upstream);
+                let same = kept.iter().find(|endpoint| endpoint.is(upstream, tls.as_ref()));
+                same.cloned().unwrap_or_else(|| Arc::new(Endpoint::declared(upstream, tls)))
             })
             .collect();
         let state = match previous {

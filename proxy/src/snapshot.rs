@@ -1,5 +1,6 @@
 //! The compiled, immutable configuration that one request sees for its whole life.
 
+use crate::credentials::Credentials;
 use crate::forward::{ForwardPolicy, OwnAddresses};
 use crate::route::{RouteTable, Routed};
 use crate::service::Service;
@@ -7,7 +8,9 @@ use hashbrown::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
-use stitch_config::model::{AllowRule, Kind, Limits, NetClass, RouteAction, Service as Declared};
+use stitch_config::model::{
+    AllowRule, Kind, Limits, NetClass, RouteAction, Service as Declared, Upstream,
+};
 use stitch_config::pattern::{Authority, HostTable};
 use stitch_net::{MockService, MockSet};
 
@@ -25,6 +28,8 @@ pub struct Snapshot {
     pub(crate) forward: Arc<ForwardPolicy>,
     pub(crate) limits: Limits,
     trust: Vec<AllowRule>,
+    /// Certificates and keys.
+    pub credentials: Credentials,
     pub(crate) everything: Everything,
 }
 
@@ -55,12 +60,14 @@ impl Snapshot {
         config: Arc<Config>,
         mocks: &dyn MockSet,
         own: OwnAddresses,
+        credentials: Credentials,
         previous: Option<&Self>,
     ) -> Self {
         let compile = |declared: &Arc<Declared>| {
             let mock = mocks.service(&declared.name);
             let before = previous.and_then(|previous| previous.by_name.get(&declared.name));
-            Arc::new(Service::compile(declared, mock, before.map(|service| &**service)))
+            let before = before.map(|service| &**service);
+            Arc::new(Service::compile(declared, mock, &credentials, before))
         };
         let http = config.services.iter().filter(|service| service.kind == Kind::Http);
         let services: Vec<_> = http.map(compile).collect();
@@ -74,9 +81,9 @@ impl Snapshot {
             for host in &service.declared.hosts {
                 hosts.insert(host, service.clone());
             }
-            for endpoint in &service.endpoints {
-                let at_port = by_url.entry(endpoint.port).or_default();
-                at_port.push((endpoint.host.clone(), service.clone()));
+            for (host, port) in service.declared.upstreams.iter().filter_map(Upstream::host_port) {
+                let at_port = by_url.entry(port).or_default();
+                at_port.push((host.to_owned(), service.clone()));
             }
         }
         let routes = RouteTable::new(config.routes.iter().filter_map(|route| {
@@ -89,6 +96,7 @@ impl Snapshot {
             trust: config.proxy.trust.clone(),
             everything: Everything(mocks.everything()),
             config,
+            credentials,
             services,
             by_name,
             by_url,

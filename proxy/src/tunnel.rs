@@ -1,119 +1,137 @@
-//! Bytes both ways: CONNECT and upgraded connections.
+//! What happens behind a CONNECT or an upgrade: bytes are joined, or looked into.
 
 use crate::flow::dial;
 use crate::proxy::{Gate, Proxy};
 use crate::route::Role;
 use crate::service::Service;
-use crate::upstream::connect;
-use bytes::Bytes;
-use http::uri::Authority;
-use hyper::upgrade::OnUpgrade;
+use crate::upstream::{Offer, Wire, connect};
+use http::uri::{Authority, Scheme};
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::sync::Arc;
-use stitch_net::Peer;
-use stitch_net::conn::drive;
-use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes,
-};
-use tokio::net::TcpStream;
+use stitch_net::conn::{Ahead, Duplex, Opening, Stream, drive_h1, drive_h2, read_until};
+use stitch_net::{Peer, tls};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio_rustls::TlsAcceptor;
 
 /// Buffer for each direction.
 const BUFFER: usize = 16 * 1024;
-/// First byte of a TLS handshake record (RFC 8446 §5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Joins an upgraded client connection with an upstream connection that has switched protocols, and
-/// what came on it at once. `peer` keeps the connection counted until the tunnel ends.
+/// A client's side of a tunnel.
+type Client = Ahead<TokioIo<Upgraded>>;
+
+/// Joins an upgraded client connection with an upstream connection that has switched protocols.
+/// `peer` keeps the connection counted until the tunnel ends.
 pub(crate) fn join_upgraded(
     client: OnUpgrade,
-    (mut upstream, early): (TcpStream, Bytes),
+    mut upstream: Box<dyn Duplex>,
     peer: Option<Arc<Peer>>,
 ) {
     tokio::spawn(async move {
-        let _peer = peer;
-        let mut client = match client.await {
-            Ok(client) => TokioIo::new(client),
-            Err(error) => {
-                tracing::debug!(%error, "Upgrade failed");
-                return;
-            }
-        };
-        match client.write_all(&early).await {
-            Ok(()) => join(&mut client, &mut upstream).await,
-            Err(error) => tracing::trace!(%error, "Tunnel broke off"),
+        match client.await {
+            Ok(client) => join(&mut TokioIo::new(client), &mut upstream, peer.as_deref()).await,
+            Err(error) => tracing::debug!(%error, "Upgrade failed"),
         }
     });
 }
 
-/// Joins a CONNECT client with a socket, once its 200 has been sent.
-pub(crate) fn join_connected(client: OnUpgrade, mut upstream: TcpStream, peer: Arc<Peer>) {
+/// Joins a CONNECT client with a target, once its 200 has been sent.
+pub(crate) fn join_connected(client: OnUpgrade, mut upstream: Wire, peer: Arc<Peer>) {
     tokio::spawn(async move {
-        let _peer = peer;
         match client.await {
-            Ok(client) => join(&mut TokioIo::new(client), &mut upstream).await,
+            Ok(client) => join(&mut TokioIo::new(client), &mut upstream, Some(&peer)).await,
             Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
         }
     });
 }
 
-/// Copies until both sides have ended; half-close is passed on.
-async fn join<A, B>(one: &mut A, other: &mut B)
+/// Copies until both sides have ended, or nothing has moved for too long; half-close is passed on.
+async fn join<A, B>(one: &mut A, other: &mut B, peer: Option<&Peer>)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
+    let _busy = peer.map(|peer| peer.connection.occupy());
+    let cut = async {
+        match peer {
+            Some(peer) => peer.connection.cut().await,
+            None => std::future::pending().await,
+        }
+    };
     // How a tunnel ends is its users' business; bytes are counted either way.
-    match copy_bidirectional_with_sizes(one, other, BUFFER, BUFFER).await {
-        Ok((sent, received)) => tracing::trace!(sent, received, "Tunnel ended"),
-        Err(error) => tracing::trace!(%error, "Tunnel broke off"),
+    tokio::select! {
+        copied = copy_bidirectional_with_sizes(one, other, BUFFER, BUFFER) => match copied {
+            Ok((sent, received)) => tracing::trace!(sent, received, "Tunnel ended"),
+            Err(error) => tracing::trace!(%error, "Tunnel broke off"),
+        },
+        () = cut => tracing::debug!("Tunnel was cut off"),
     }
 }
 
 /// What a tunnel leads to that is served from the inside.
 pub(crate) enum Inside {
-    /// A declared service.
-    Service(Arc<Service>),
+    /// A declared service, and the host that was asked for.
+    Service(Arc<Service>, Authority),
     /// A host that routes name.
     Host(Authority),
 }
 
+impl Inside {
+    fn host(&self) -> &Authority {
+        match self {
+            Self::Service(_, host) | Self::Host(host) => host,
+        }
+    }
+
+    /// The way in for what comes out of the tunnel.
+    fn gate(self, proxy: Arc<Proxy>, scheme: Scheme) -> Arc<Gate> {
+        Arc::new(match self {
+            Self::Service(service, _) => {
+                Gate::new(proxy, Role::Service(service.declared.name.clone()))
+            }
+            Self::Host(host) => Gate::in_tunnel(proxy, scheme, host),
+        })
+    }
+
+    /// A connection to where the client wanted to go.
+    async fn connect(&self, proxy: &Proxy) -> io::Result<Wire> {
+        let service = match self {
+            Self::Service(service, _) => service,
+            Self::Host(host) => {
+                let dialled = dial(&proxy.snapshot(), host).await;
+                return dialled.map_err(|failure| io::Error::other(format!("{failure:?}")));
+            }
+        };
+        let Some(endpoint) = service.endpoints.first() else {
+            let name = &service.declared.name;
+            return Err(io::Error::other(format!(
+                "{name} is mocked, and TLS to a mock needs proxy.forward.intercept_tls"
+            )));
+        };
+        // The client begins TLS itself, so this side must not.
+        let bare = endpoint.without_tls();
+        let limit = service.declared.timeout.connect;
+        connect(&bare, Offer::Bytes, limit).await.map_err(io::Error::other)
+    }
+}
+
 /// A CONNECT to something declared: what comes out of the tunnel is served as if it had come to the
 /// service directly, so that clients that tunnel even plain HTTP (Node's, for one) are mocked and
-/// faulted like all others. TLS cannot be looked into and goes to the real service, or to the host
-/// that was asked for.
-pub(crate) fn serve_inside(client: OnUpgrade, proxy: Arc<Proxy>, inside: Inside, peer: Arc<Peer>) {
+/// faulted like all others. TLS is looked into where `intercept_tls` says so; otherwise it goes to
+/// the real service, or to the host that was asked for.
+pub(crate) fn serve_inside(
+    client: OnUpgrade,
+    proxy: Arc<Proxy>,
+    inside: Inside,
+    peer: Arc<Peer>,
+    multiplexed: bool,
+) {
     tokio::spawn(async move {
+        let peer = if multiplexed { within(&peer) } else { peer };
         let served = async {
-            let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
-            let first = match client.read_u8().await {
-                Ok(first) => first,
-                // Closed without a byte.
-                Err(_) => return Ok(()),
-            };
-            let (read, write) = tokio::io::split(client);
-            let mut client =
-                tokio::io::join(AsyncReadExt::chain(io::Cursor::new([first]), read), write);
-            if first == TLS_HANDSHAKE {
-                let mut upstream = match inside {
-                    Inside::Service(service) => connect_real(&service).await?,
-                    Inside::Host(host) => {
-                        let dialled = dial(&proxy.snapshot(), &host).await;
-                        dialled.map_err(|failure| io::Error::other(format!("{failure:?}")))?
-                    }
-                };
-                join(&mut client, &mut upstream).await;
-                return Ok(());
-            }
-            let header_bytes = proxy.snapshot().limits.header_bytes;
-            let gate = Arc::new(match inside {
-                Inside::Service(service) => {
-                    Gate::new(proxy, Role::Service(service.declared.name.clone()))
-                }
-                Inside::Host(host) => Gate::in_tunnel(proxy, host),
-            });
-            Box::pin(drive(client, peer.clone(), gate, header_bytes)).await;
-            Ok::<_, io::Error>(())
+            let client = client.await.map_err(io::Error::other)?;
+            serve_client(Ahead::new(TokioIo::new(client)), proxy, inside, &peer).await
         };
         if let Err(error) = served.await {
             tracing::debug!(peer = %peer.remote, %error, "Tunnel to something declared failed");
@@ -121,10 +139,73 @@ pub(crate) fn serve_inside(client: OnUpgrade, proxy: Arc<Proxy>, inside: Inside,
     });
 }
 
-async fn connect_real(service: &Service) -> io::Result<TcpStream> {
-    let Some(endpoint) = service.endpoints.first() else {
-        let name = &service.declared.name;
-        return Err(io::Error::other(format!("{name} is mocked, and its mock does not speak TLS")));
+/// A peer for one of several tunnels of a connection, whose timers must not be taken for its own.
+fn within(peer: &Peer) -> Arc<Peer> {
+    Arc::new(Peer { connection: peer.connection.within(), ..peer.clone() })
+}
+
+async fn serve_client(
+    mut client: Client,
+    proxy: Arc<Proxy>,
+    inside: Inside,
+    peer: &Arc<Peer>,
+) -> io::Result<()> {
+    let opening = read_until(&mut client, &peer.connection, Opening::of_http).await;
+    let header_bytes = proxy.snapshot().limits.header_bytes;
+    match opening {
+        // Closed, or told to, without a byte that means anything.
+        Err(_) => {}
+        Ok(Opening::Tls) => {
+            let authority = proxy.snapshot().credentials.authority();
+            let intercepted = if authority.is_some() { "true" } else { "false" };
+            metrics::counter!("stitch_tls_tunnels_total", "intercepted" => intercepted)
+                .increment(1);
+            match authority {
+                Some(authority) => intercept(client, proxy, inside, peer, &authority).await?,
+                None => {
+                    let mut upstream = inside.connect(&proxy).await?;
+                    join(&mut client, &mut upstream, Some(peer)).await;
+                }
+            }
+        }
+        Ok(opening) => {
+            let gate = inside.gate(proxy, Scheme::HTTP);
+            let stream = Stream::Inner(Box::new(client));
+            match opening {
+                Opening::Http2 => drive_h2(stream, peer.clone(), gate, header_bytes).await,
+                _ => drive_h1(stream, peer.clone(), gate, header_bytes).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends the client's TLS with a certificate of our own making, and serves what is inside.
+async fn intercept(
+    mut client: Client,
+    proxy: Arc<Proxy>,
+    inside: Inside,
+    peer: &Arc<Peer>,
+    authority: &tls::Authority,
+) -> io::Result<()> {
+    let look = |bytes: &[u8]| match tls::sniff(bytes) {
+        tls::Sniffed::NeedMore => None,
+        tls::Sniffed::Hello(hello) => Some(hello.sni),
+        tls::Sniffed::NotTls(_) => Some(None),
     };
-    connect(endpoint, service.declared.timeout.connect).await.map_err(io::Error::other)
+    let Ok(sni) = read_until(&mut client, &peer.connection, look).await else { return Ok(()) };
+    let host = sni.unwrap_or_else(|| inside.host().host().to_owned());
+    let config = authority.leaf(&host).map_err(io::Error::other)?;
+    let accepted = TlsAcceptor::from(config).accept(client).await;
+    let stream = accepted.map_err(|error| io::Error::other(tls::explain_accept(&error)))?;
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let peer = Arc::new(Peer { secure: true, ..(**peer).clone() });
+    let header_bytes = proxy.snapshot().limits.header_bytes;
+    let (gate, stream) = (inside.gate(proxy, Scheme::HTTPS), Stream::Inner(Box::new(stream)));
+    if h2 {
+        drive_h2(stream, peer, gate, header_bytes).await;
+    } else {
+        drive_h1(stream, peer, gate, header_bytes).await;
+    }
+    Ok(())
 }

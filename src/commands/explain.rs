@@ -11,7 +11,7 @@ use std::sync::Arc;
 use stitch_config::model::{ListenAddress, Mode};
 use stitch_mockd::Engine;
 use stitch_net::Body;
-use stitch_proxy::{OwnAddresses, Role, Snapshot, explain};
+use stitch_proxy::{Credentials, OwnAddresses, Role, Snapshot, explain};
 
 /// Both halves of the story.
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let config = Arc::new(loaded.config);
     let listeners = config.proxy.listen.iter().filter_map(ListenAddress::tcp).collect();
     let own = OwnAddresses { listeners, admin: config.proxy.admin.listen };
-    let snapshot = Snapshot::compile(config.clone(), &*engine, own, None);
+    let snapshot = Snapshot::compile(config.clone(), &*engine, own, Credentials::default(), None);
     let (role, request) = arriving(args, &snapshot)?;
     let proxy = explain(&snapshot, &role, &request);
     let mocks = mocks(&proxy, &engine, &request);

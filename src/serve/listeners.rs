@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use stitch_config::Config;
-use stitch_config::model::{Kind, Limits};
+use stitch_config::model::{Kind, Limits, Timeouts};
 use stitch_net::conn::Timers;
-use stitch_net::{AcceptOptions, Drain, Listener, Serve, Workers, accept};
+use stitch_net::{AcceptOptions, Address, Drain, HttpPort, Listener, Serve, Workers, accept};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Binds an address, or says for what it was wanted and who has it.
-pub(super) fn bind(address: SocketAddr, purpose: &Purpose) -> Result<Listener, Failure> {
+pub(super) fn bind(address: impl Into<Address>, purpose: &Purpose) -> Result<Listener, Failure> {
     Listener::bind(address).map_err(|error| Failure::bind(explain(&error, purpose)))
 }
 
@@ -27,7 +27,11 @@ pub(super) fn accept_options(
     AcceptOptions {
         workers,
         header_bytes: limits.header_bytes,
-        timers: Timers { header: limits.header_timeout, idle: limits.idle },
+        timers: Timers {
+            header: limits.header_timeout,
+            idle: limits.idle,
+            stream: Timeouts::default().idle,
+        },
         permits: Arc::new(Semaphore::new(limits.connections)),
         drain,
     }
@@ -43,9 +47,10 @@ pub(super) fn serve<S: Serve>(
     S::Body: Unpin,
 {
     let options = options.clone();
+    let port = Arc::new(HttpPort::new(gate, options.header_bytes));
     tokio::spawn(async move {
-        let address = listener.address;
-        if let Err(error) = accept(listener, gate, options, stop).await {
+        let address = listener.address.clone();
+        if let Err(error) = accept(listener, port, options, stop).await {
             tracing::error!(%address, %error, "Listener failed");
         }
     });
@@ -104,7 +109,8 @@ impl ServicePorts {
         }
         for (name, wished, listener) in changes.bound {
             let stop = CancellationToken::new();
-            let port = ServicePort { wished, address: listener.address, stop: stop.clone() };
+            let address = listener.address.tcp().unwrap_or(wished);
+            let port = ServicePort { wished, address, stop: stop.clone() };
             serve(listener, gate(name.clone()), options, stop);
             if let Some(before) = self.0.insert(name, port) {
                 before.stop.cancel();

@@ -32,7 +32,7 @@ pub(crate) struct MockdOptions {
 /// Serves mocks until a signal ends it.
 pub(crate) fn run_mockd(options: &MockdOptions) -> Result<ExitCode, Failure> {
     let seed = fastrand::u64(..) >> 16;
-    let prepared = prepare_first(&options.file, &Overrides::default(), seed)?;
+    let prepared = prepare_first(&options.file, &Overrides::default(), seed, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(run(options, prepared, seed));
     runtime.shutdown_background();
@@ -44,7 +44,7 @@ async fn run(options: &MockdOptions, prepared: Prepared, seed: u64) -> Result<Ex
     let drain = Drain::default();
     let Prepared { config, engine, fingerprint, .. } = prepared;
     let listener = bind(options.listen, &Purpose::Mockd)?;
-    let address = listener.address;
+    let address = listener.address.tcp().unwrap_or(options.listen);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = Arc::new(Workers::start("stitch-mockd", workers)?);
     let accepting = accept_options(workers, &config.proxy.limits, drain.clone());
@@ -92,7 +92,7 @@ impl Reload for MockdReload<'_> {
     async fn reload(&mut self) -> Fingerprint {
         let previous = self.daemon.engine();
         let file = &self.options.file;
-        let next = match prepare(file, &Overrides::default(), self.seed, Some(&previous)) {
+        let next = match prepare(file, &Overrides::default(), self.seed, Some(&previous), None) {
             Ok(next) => next,
             Err(refused) => {
                 told(self.reporter.reload_failed(&refused.report, &refused.sources));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use stitch_config::watch::Fingerprint;
 use stitch_config::{Config, Place, Problem, Report, Sources};
 use stitch_mockd::Engine;
+use stitch_proxy::Credentials;
 
 /// A configuration that may be put in force.
 pub(super) struct Prepared {
@@ -16,6 +17,7 @@ pub(super) struct Prepared {
     /// Warnings only.
     pub(super) report: Report,
     pub(super) engine: Arc<Engine>,
+    pub(super) credentials: Credentials,
     /// What to watch for changes.
     pub(super) fingerprint: Fingerprint,
 }
@@ -31,15 +33,18 @@ pub(super) struct Refused {
 pub(crate) fn load_and_check(path: &Path) -> Loaded {
     let mut loaded = file::load(path);
     Engine::compile(&loaded.config, 0, None, &mut loaded.report);
+    Credentials::load(&loaded.config, None, &mut loaded.report);
     loaded
 }
 
-/// Loads, overrides and compiles. Counters and draws go on from `previous`.
+/// Loads, overrides and compiles. Counters and draws go on from `previous`; certificates and keys
+/// are read for whoever says which ones are in use.
 pub(super) fn prepare(
     path: &Path,
     overrides: &Overrides,
     seed: u64,
     previous: Option<&Engine>,
+    in_use: Option<&Credentials>,
 ) -> Result<Prepared, Box<Refused>> {
     let (mut loaded, fingerprint) = file::load_and_watch(path);
     if let Err(problems) = overrides.apply(&mut loaded.config) {
@@ -49,10 +54,27 @@ pub(super) fn prepare(
     let Loaded { config, sources, mut report, .. } = loaded;
     let seed = config.seed.unwrap_or(seed);
     let engine = Engine::compile(&config, seed, previous, &mut report);
+    let credentials = in_use.map(|in_use| read_credentials(&config, in_use, &mut report));
     if report.has_errors() {
         return Err(Box::new(Refused { report, sources, fingerprint }));
     }
-    Ok(Prepared { config: Arc::new(config), sources, report, engine, fingerprint })
+    let (config, credentials) = (Arc::new(config), credentials.unwrap_or_default());
+    Ok(Prepared { config, sources, report, engine, credentials, fingerprint })
+}
+
+fn read_credentials(config: &Config, in_use: &Credentials, report: &mut Report) -> Credentials {
+    let credentials = Credentials::load(config, Some(in_use), report);
+    if !config.proxy.forward.intercept_tls || report.has_errors() {
+        return credentials;
+    }
+    match in_use.authority().map_or_else(crate::authority::open, Ok) {
+        Ok(authority) => credentials.with_authority(Some(authority)),
+        Err(why) => {
+            let problem = Problem::error(Place::default(), "proxy.forward.intercept_tls", why);
+            report.push(problem.hint("set STITCH_CA_DIR to a folder that can be written to"));
+            credentials
+        }
+    }
 }
 
 /// The first load of a process: problems are printed, and end it.
@@ -60,8 +82,9 @@ pub(super) fn prepare_first(
     path: &Path,
     overrides: &Overrides,
     seed: u64,
+    in_use: Option<&Credentials>,
 ) -> Result<Prepared, Failure> {
-    match prepare(path, overrides, seed, None) {
+    match prepare(path, overrides, seed, None, in_use) {
         Ok(prepared) => {
             eprint!("{}", prepared.report.render(&prepared.sources));
             Ok(prepared)

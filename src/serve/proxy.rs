@@ -23,8 +23,8 @@ use stitch_config::model::{Kind, ListenAddress, Mode, Service, Workers as Worker
 use stitch_control::{Metrics, Readiness};
 use stitch_mockd::Engine;
 use stitch_mockd::events::{Events, choose};
-use stitch_net::{AcceptOptions, Drain, Listener, MockSet, Workers};
-use stitch_proxy::{AccessLog, EventFlow, Gate, OwnAddresses, Proxy, Role, Snapshot};
+use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Workers};
+use stitch_proxy::{AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, Snapshot};
 
 /// How long the ready line waits for commands that are starting: their first start may compile.
 const COMMANDS: Duration = Duration::from_secs(300);
@@ -67,7 +67,8 @@ pub(crate) fn run_proxy(options: &ProxyOptions) -> Result<ExitCode, Failure> {
     // First, so that nothing is counted into the void.
     let metrics = Metrics::install().map_err(Failure::runtime)?;
     let seed = fastrand::u64(..) >> 16;
-    let prepared = prepare_first(&options.file, &options.overrides, seed)?;
+    let prepared =
+        prepare_first(&options.file, &options.overrides, seed, Some(&Credentials::default()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(run(options, prepared, seed, metrics));
     // What still runs has had its time.
@@ -97,7 +98,8 @@ async fn run(
     };
     let log = AccessLog::open(&config.proxy.access_log)
         .map_err(|error| Failure::runtime(context("cannot open the access log", error)))?;
-    let snapshot = compile(&config, &prepared.engine, remote.as_ref(), &bound.own(), None);
+    let (engine, credentials) = (&prepared.engine, prepared.credentials.clone());
+    let snapshot = compile(&config, engine, remote.as_ref(), &bound.own(), credentials, None);
     let proxy = Proxy::new(snapshot, log, control.builtin());
     let events = match &options.behind {
         Behind::Everything => Some(start_events(&config, &proxy, &prepared.engine).await?),
@@ -117,7 +119,7 @@ async fn run(
     });
     control.connect(running.clone());
     running.apply_ports(running.plan_ports(&config)?);
-    let admin = bound.admin.address;
+    let admin = bound.admin_address;
     let listening = bound.accept(&running, &control);
     readiness.arrived("listeners");
     spawn_upkeep(metrics);
@@ -133,8 +135,8 @@ async fn run(
     }
 
     reporter.ready(&Listening {
-        proxy: listening.first().map(|address| url(*address)),
-        also: listening.iter().skip(1).map(|address| url(*address)).collect(),
+        proxy: listening.first().map(shown),
+        also: listening.iter().skip(1).map(shown).collect(),
         mockd: running.remote.as_ref().map(|remote| remote.url().to_owned()),
         admin: Some(url(admin)),
         events: bus,
@@ -193,13 +195,14 @@ pub(super) fn compile(
     engine: &Arc<Engine>,
     remote: Option<&RemoteMocks>,
     own: &OwnAddresses,
+    credentials: Credentials,
     previous: Option<&Snapshot>,
 ) -> Snapshot {
     match remote {
-        None => Snapshot::compile(config.clone(), &**engine, own.clone(), previous),
+        None => Snapshot::compile(config.clone(), &**engine, own.clone(), credentials, previous),
         Some(remote) => {
             let mocks: Box<dyn MockSet> = Box::new(remote.over(engine.clone()));
-            Snapshot::compile(config.clone(), &*mocks, own.clone(), previous)
+            Snapshot::compile(config.clone(), &*mocks, own.clone(), credentials, previous)
         }
     }
 }
@@ -208,31 +211,37 @@ pub(super) fn compile(
 struct Bound {
     proxy: Vec<Listener>,
     admin: Listener,
+    admin_address: SocketAddr,
 }
 
 impl Bound {
     fn bind(config: &Config) -> Result<Self, Failure> {
-        let listen = config.proxy.listen.iter().filter_map(ListenAddress::tcp);
+        let listen = config.proxy.listen.iter().map(|listen| match listen {
+            ListenAddress::Tcp(address) => Address::Tcp(*address),
+            ListenAddress::Unix(path) => Address::Unix(path.clone()),
+        });
+        let admin = bind(config.proxy.admin.listen, &Purpose::Admin)?;
         Ok(Self {
+            admin_address: admin.address.tcp().unwrap_or(config.proxy.admin.listen),
             proxy: listen
                 .map(|address| bind(address, &Purpose::Proxy))
                 .collect::<Result<_, _>>()?,
-            admin: bind(config.proxy.admin.listen, &Purpose::Admin)?,
+            admin,
         })
     }
 
     fn own(&self) -> OwnAddresses {
         OwnAddresses {
-            listeners: self.proxy.iter().map(|listener| listener.address).collect(),
-            admin: self.admin.address,
+            listeners: self.proxy.iter().filter_map(|listener| listener.address.tcp()).collect(),
+            admin: self.admin_address,
         }
     }
 
     /// Begins to accept; returns where the proxy listens.
-    fn accept(self, running: &Running, control: &ControlPlane) -> Vec<SocketAddr> {
+    fn accept(self, running: &Running, control: &ControlPlane) -> Vec<Address> {
         let mut addresses = Vec::new();
         for listener in self.proxy {
-            addresses.push(listener.address);
+            addresses.push(listener.address.clone());
             let gate = Arc::new(Gate::new(running.proxy.clone(), Role::Gateway));
             serve(listener, gate, &running.accepting, Default::default());
         }
@@ -262,13 +271,13 @@ impl Running {
     async fn start_commands(
         &self,
         config: &Config,
-        listening: &[SocketAddr],
+        listening: &[Address],
         readiness: &Arc<Readiness>,
     ) {
-        let Some(proxy) = listening.first() else { return };
+        let Some(proxy) = listening.iter().find_map(Address::tcp) else { return };
         // Known from the start, so that an end in between stops what was started.
         let supervisor =
-            self.supervisor.get_or_init(|| Supervisor::start(config, reachable(*proxy)));
+            self.supervisor.get_or_init(|| Supervisor::start(config, reachable(proxy)));
         let commands = config.services.iter().filter(|service| service.command.is_some());
         for service in commands {
             readiness.wait_for(&service.name, "starting");
@@ -340,6 +349,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// Where a listener is, for people.
+fn shown(address: &Address) -> String {
+    address.tcp().map_or_else(|| address.to_string(), url)
 }
 
 /// The URL of a listener.

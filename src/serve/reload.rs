@@ -10,6 +10,7 @@ use crate::exit::Failure;
 use crate::report::Reporter;
 use std::sync::Arc;
 use std::time::Duration;
+use stitch_config::model::Proxy;
 use stitch_config::watch::Fingerprint;
 use stitch_config::{Config, Place, Problem, Report, Sources};
 
@@ -60,7 +61,9 @@ impl Reload for ProxyReload<'_> {
     async fn reload(&mut self) -> Fingerprint {
         let previous = self.running.engine.load_full();
         let overrides = &self.options.overrides;
-        match prepare(self.options.path(), overrides, self.seed, Some(&previous)) {
+        let in_use = self.running.proxy.snapshot();
+        let in_use = Some(&in_use.credentials);
+        match prepare(self.options.path(), overrides, self.seed, Some(&previous), in_use) {
             Err(refused) => {
                 told(self.reporter.reload_failed(&refused.report, &refused.sources));
                 refused.fingerprint
@@ -72,7 +75,7 @@ impl Reload for ProxyReload<'_> {
 
 impl ProxyReload<'_> {
     async fn put_in_force(&self, prepared: Prepared) -> Fingerprint {
-        let Prepared { config, sources, report, engine, fingerprint } = prepared;
+        let Prepared { config, sources, report, engine, credentials, fingerprint } = prepared;
         let running = self.running;
         let ports = match running.plan_ports(&config) {
             Ok(ports) => ports,
@@ -84,7 +87,7 @@ impl ProxyReload<'_> {
         let before = running.proxy.snapshot();
         let after = keep_fixed(&before.config, config);
         let remote = running.remote.as_ref();
-        let snapshot = compile(&after, &engine, remote, &running.own, Some(&before));
+        let snapshot = compile(&after, &engine, remote, &running.own, credentials, Some(&before));
         running.proxy.replace(snapshot);
         running.engine.store(engine.clone());
         running.apply_ports(ports);
@@ -122,6 +125,8 @@ fn keep_fixed(before: &Config, after: Arc<Config>) -> Arc<Config> {
     let fixed = [
         ("proxy.listen", old.listen != new.listen),
         ("proxy.admin", old.admin != new.admin),
+        ("proxy.transparent", old.transparent != new.transparent),
+        ("proxy.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
         ("proxy.workers", old.workers != new.workers),
         ("proxy.access_log", old.access_log != new.access_log),
         ("proxy.limits", old.limits != new.limits),
@@ -136,10 +141,12 @@ fn keep_fixed(before: &Config, after: Arc<Config>) -> Arc<Config> {
     }
     tracing::warn!("{} changed in the file: takes effect after a restart", changed.join(", "));
     let mut kept = (*after).clone();
-    let (forward, trust) = (kept.proxy.forward.clone(), kept.proxy.trust.clone());
-    kept.proxy = before.proxy.clone();
-    kept.proxy.forward = forward;
-    kept.proxy.trust = trust;
+    kept.proxy = Proxy {
+        forward: kept.proxy.forward,
+        trust: kept.proxy.trust,
+        tls: kept.proxy.tls,
+        ..before.proxy.clone()
+    };
     kept.events = before.events.clone();
     kept.seed = before.seed;
     Arc::new(kept)

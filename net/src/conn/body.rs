@@ -11,27 +11,52 @@ use std::task::{Context, Poll};
 /// Largest piece handed to hyper, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// A body whose end, or drop, makes its connection idle again.
+/// A body whose drop makes its connection idle again.
 pub(super) struct Departing<B> {
     pub(super) body: B,
     /// What is left of a large piece.
     pub(super) rest: Bytes,
-    pub(super) handle: Handle,
+    pub(super) answering: Answering,
     /// To an HTTP/1.0 client a body ends with its connection, so that only a reset says that it is
     /// not whole.
     pub(super) ends_by_close: bool,
+}
+
+/// Keeps the connection busy while a request is being answered.
+pub(super) struct Answering {
+    handle: Handle,
+    /// Whether the connection answers several requests at once.
+    multiplexed: bool,
+}
+
+impl Answering {
+    /// The only request of its connection.
+    pub(super) fn alone(handle: Handle) -> Self {
+        handle.enter(Phase::Busy);
+        Self { handle, multiplexed: false }
+    }
+
+    /// One of several.
+    pub(super) fn among_others(handle: Handle) -> Self {
+        handle.begin_one();
+        Self { handle, multiplexed: true }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if self.multiplexed {
+            self.handle.finish_one();
+        } else {
+            self.handle.enter(Phase::Idle);
+        }
+    }
 }
 
 impl<B> Departing<B> {
     fn next_piece(&mut self) -> Bytes {
         let length = self.rest.len().min(PIECE);
         self.rest.split_to(length)
-    }
-}
-
-impl<B> Drop for Departing<B> {
-    fn drop(&mut self) {
-        self.handle.enter(Phase::Idle);
     }
 }
 
@@ -58,7 +83,7 @@ where
             return Poll::Ready(Some(Ok(Frame::data(self.next_piece()))));
         }
         if self.ends_by_close && matches!(polled, Poll::Ready(Some(Err(_)))) {
-            self.handle.end(Ending::Reset);
+            self.answering.handle.end(Ending::Reset);
         }
         polled
     }
@@ -89,8 +114,9 @@ mod tests {
     async fn large_pieces_are_cut_and_nothing_is_lost() {
         let whole: Vec<u8> = (0..PIECE * 5 / 2).map(|at| at.to_le_bytes()[0]).collect();
         let body = crate::Body::from(whole.clone());
-        let handle = Handle::default();
-        let mut departing = Departing { body, rest: Bytes::new(), handle, ends_by_close: false };
+        let answering = Answering::alone(Handle::default());
+        let (rest, ends_by_close) = (Bytes::new(), false);
+        let mut departing = Departing { body, rest, answering, ends_by_close };
         let mut seen = Vec::new();
         while !departing.is_end_stream() {
             assert_eq!(departing.size_hint().exact(), Some((whole.len() - seen.len()) as u64));

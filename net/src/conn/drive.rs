@@ -4,29 +4,34 @@
 //! hyper's own header timer is off because it would also run on an idle keep-alive connection; see
 //! [`super::watch`].
 
-use super::body::Departing;
+use super::answer::{answer_h1, answer_h2};
 use super::handle::{Ending, Handle, Order, Phase};
-use super::{coding, host};
-use crate::body::Body;
+use super::stream::Stream;
+use crate::body::BoxError;
 use crate::peer::Peer;
-use crate::problem::Problem;
-use crate::reason::Reason;
 use crate::serve::Serve;
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
-use http_body_util::Either;
+use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+/// HTTP/2: requests that a client may have open at once on one connection.
+const STREAMS: u32 = 256;
+/// HTTP/2: bytes of one request's body that may wait for whoever reads them.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// HTTP/2: the same for all bodies of a connection. Many times the other one, so that a body that
+/// nobody reads does not hold up its neighbours.
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// HTTP/2: bytes of one answer that may wait for the client.
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// What the handle wants of the connection.
 enum Turn<R> {
@@ -38,27 +43,93 @@ enum Turn<R> {
     End(Ending),
 }
 
-/// Serves one connection until it closes, or its handle is told to end it. Dropping the future
-/// closes the connection.
+/// One of hyper's connections.
+trait Conversation: Future<Output = hyper::Result<()>> + Unpin {
+    /// Lets it end with what is under way.
+    fn wind_up(&mut self);
+    /// The stream beneath, to write what hyper would not.
+    fn into_stream(self) -> Option<Stream>;
+}
+
+impl<S, B> Conversation for http1::UpgradeableConnection<TokioIo<Stream>, S>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+    Self: Future<Output = hyper::Result<()>> + Unpin,
+{
+    fn wind_up(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+
+    fn into_stream(self) -> Option<Stream> {
+        self.into_parts().map(|parts| parts.io.into_inner())
+    }
+}
+
+impl<S, B> Conversation for http2::Connection<TokioIo<Stream>, S, TokioExecutor>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+    Self: Future<Output = hyper::Result<()>> + Unpin,
+{
+    fn wind_up(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+
+    fn into_stream(self) -> Option<Stream> {
+        None
+    }
+}
+
+/// Serves one connection of HTTP/1 until it closes, or its handle is told to end it. Dropping the
+/// future closes the connection.
 ///
-/// `io` is the socket of the connection, or what was found inside it: the bytes of a CONNECT tunnel
-/// are served by the same loop under the same handle. A header section larger than `header_bytes`
-/// is answered 431.
-pub async fn drive<S: Serve, Io>(io: Io, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
+/// `stream` is the connection itself, or what was found inside it: the bytes of a CONNECT tunnel are
+/// served by the same loop under the same handle. A header section larger than `header_bytes` is
+/// answered 431.
+pub async fn drive_h1<S: Serve>(stream: Stream, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
 where
     S::Body: Unpin,
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let handle = peer.connection.clone();
-    handle.enter(Phase::Idle);
-    let io = TokioIo::new(io);
-    let service = service_fn(|request| answer(request, &serve, &peer));
-    let mut connection = http1::Builder::new()
+    peer.connection.enter(Phase::Idle);
+    let service = service_fn(|request| answer_h1(request, &serve, &peer));
+    let connection = http1::Builder::new()
         .max_buf_size(header_bytes.max(8192))
         // Head and body in one buffer: a vectored write costs the system, and hyper, more than a copy.
         .writev(false)
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
+    drive(connection, &peer).await;
+}
+
+/// Serves one connection of HTTP/2 in the same way.
+///
+/// Rapid resets, CONTINUATION and empty DATA floods end the connection: the limits are the h2
+/// crate's own.
+pub async fn drive_h2<S: Serve>(stream: Stream, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
+where
+    S::Body: Unpin,
+{
+    peer.connection.enter(Phase::Between);
+    let service = service_fn(|request| answer_h2(request, &serve, &peer));
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+        .enable_connect_protocol()
+        .serve_connection(TokioIo::new(stream), service);
+    drive(connection, &peer).await;
+}
+
+async fn drive(mut connection: impl Conversation, peer: &Peer) {
+    let handle = &peer.connection;
     let mut draining = false;
     let mut registered = false;
     loop {
@@ -68,7 +139,7 @@ where
                 handle.register(cx);
             }
             if handle.is_told_anything()
-                && let Some(turn) = next_order(&handle, draining)
+                && let Some(turn) = next_order(handle, draining)
             {
                 registered = false;
                 return Poll::Ready(turn);
@@ -78,28 +149,26 @@ where
         .await;
         match turn {
             Turn::Done(Ok(())) => return,
-            Turn::Done(Err(error)) => return report(&error, &peer),
+            Turn::Done(Err(error)) => return report(&error, peer),
             Turn::Drain => {
                 draining = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                connection.wind_up();
             }
             Turn::IdleTimeout => return,
             Turn::HeaderTimeout => {
-                metrics::counter!("stitch_bad_requests_total", "reason" => "header_timeout")
-                    .increment(1);
-                tracing::debug!(peer = %peer.remote, "Header section was not finished in time");
-                if let Some(parts) = connection.into_parts() {
-                    finish(parts.io.into_inner(), HEADER_TIMEOUT).await;
+                count_header_timeout(peer);
+                if let Some(stream) = connection.into_stream() {
+                    finish(stream, HEADER_TIMEOUT).await;
                 }
                 return;
             }
             Turn::End(Ending::Raw(bytes)) => {
-                if let Some(parts) = connection.into_parts() {
-                    finish(parts.io.into_inner(), &bytes).await;
+                if let Some(stream) = connection.into_stream() {
+                    finish(stream, &bytes).await;
                 }
                 return;
             }
-            Turn::End(Ending::Stall) => return until_drained(&handle).await,
+            Turn::End(Ending::Stall) => return until_drained(handle).await,
             // One more poll lets the IO wrapper set the linger option before the socket closes.
             Turn::End(Ending::Reset | Ending::Close) => {
                 let _ = (&mut connection).await;
@@ -118,7 +187,11 @@ fn next_order<R>(handle: &Handle, draining: bool) -> Option<Turn<R>> {
     if handle.untell(Order::HeaderTimeout) && handle.phase() == Phase::Header {
         return Some(Turn::HeaderTimeout);
     }
-    if handle.untell(Order::IdleTimeout) && handle.phase() == Phase::Idle {
+    let idle = matches!(handle.phase(), Phase::Idle | Phase::Between);
+    if handle.untell(Order::IdleTimeout) && idle {
+        return Some(Turn::IdleTimeout);
+    }
+    if handle.untell(Order::Stalled) && handle.phase() == Phase::Busy {
         return Some(Turn::IdleTimeout);
     }
     (handle.is_told(Order::Drain) && !draining).then_some(Turn::Drain)
@@ -132,47 +205,23 @@ async fn until_drained(handle: &Handle) {
     .await;
 }
 
-const HEADER_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
+/// What a client hears that began a request and did not go on.
+pub(crate) const HEADER_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
     x-stitch-reason: header_timeout\r\ncontent-length: 0\r\n\r\n";
 
+pub(crate) fn count_header_timeout(peer: &Peer) {
+    metrics::counter!("stitch_bad_requests_total", "reason" => "header_timeout").increment(1);
+    tracing::debug!(peer = %peer.remote, "Header section was not finished in time");
+}
+
 /// Writes the last bytes of a connection, for at most a second.
-async fn finish<Io: AsyncWrite + Unpin>(mut stream: Io, bytes: &[u8]) {
+pub(crate) async fn finish<Io: AsyncWrite + Unpin>(mut stream: Io, bytes: &[u8]) {
     let write = async {
         stream.write_all(bytes).await?;
         stream.shutdown().await
     };
     // The peer may be gone or not reading; either way the connection is over.
     let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
-}
-
-/// A handler's answer, or our own refusal, on its way out.
-type Departure<S> = Response<Departing<Either<<S as Serve>::Body, Body>>>;
-
-/// Not an `async fn`: those copy their arguments into the future that hyper then moves about.
-fn answer<S: Serve>(
-    request: Request<Incoming>,
-    serve: &Arc<S>,
-    peer: &Arc<Peer>,
-) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
-    let handle = peer.connection.clone();
-    handle.enter(Phase::Busy);
-    let ends_by_close = request.version() < Version::HTTP_11;
-    let answering = match host::refuse(&request).or_else(|| coding::refuse(&request)) {
-        Some(why) => {
-            let problem = Problem::new(Reason::BadRequest, why);
-            let mut response = problem.respond(request.headers());
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            Err(Box::new(response))
-        }
-        None => Ok(serve.serve(request.map(Body::from), peer.clone())),
-    };
-    async move {
-        let response = match answering {
-            Ok(answering) => answering.await.map(Either::Left),
-            Err(refusal) => refusal.map(Either::Right),
-        };
-        Ok(response.map(|body| Departing { body, rest: Bytes::new(), handle, ends_by_close }))
-    }
 }
 
 /// A connection that broke is normal; what the peer sent wrong is counted.

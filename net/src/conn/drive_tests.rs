@@ -1,6 +1,7 @@
 //! One connection against a real client socket.
 
-use super::{ConnIo, Ending, Timers, Watch, drive};
+use super::{ConnIo, Ending, Timers, Watch};
+use crate::listen::{Handler, HttpPort};
 use crate::{Body, Peer, Serve};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -43,19 +44,13 @@ async fn connect(ending: Option<Ending>, header: Duration, idle: Duration) -> Co
     let local = listener.local_addr().unwrap();
     let client = TcpStream::connect(local).await.unwrap();
     let (stream, remote) = listener.accept().await.unwrap();
-    let watch = Watch::new(Timers { header, idle });
+    let watch = Watch::new(Timers { header, idle, stream: LONG });
     tokio::spawn(watch.clone().keep());
     let connection = watch.open(None);
     let io = ConnIo::new(stream, connection.clone());
-    let peer = Peer {
-        remote,
-        local,
-        original_destination: None,
-        tls_identity: None,
-        caller: None,
-        connection,
-    };
-    let serving = tokio::spawn(drive(io, Arc::new(peer), Arc::new(Echo(ending)), 16 * 1024));
+    let peer = Peer::new(remote, local, connection);
+    let port = Arc::new(HttpPort::new(Arc::new(Echo(ending)), 16 * 1024));
+    let serving = tokio::spawn(port.handle(io, peer));
     Connected { client, watch, serving }
 }
 

@@ -4,9 +4,11 @@
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use std::any::Any;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Context;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// How a connection is to end, or to go on, out of the ordinary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) enum Phase {
     Header,
     /// A request is being answered.
     Busy,
+    /// HTTP/2 without a request in it: bytes need not be the start of one.
+    Between,
 }
 
 /// What a connection is told to do; each is a bit.
@@ -43,6 +47,8 @@ pub(crate) enum Order {
     HeaderTimeout = 4,
     /// Nothing has come for too long.
     IdleTimeout = 8,
+    /// A request is being answered, and no byte has moved either way for too long.
+    Stalled = 16,
 }
 
 /// What a connection occupies: a permit, a place in a worker's load, a share in the drain.
@@ -52,6 +58,16 @@ pub(crate) type Occupies = Box<dyn Any + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
+/// Keeps a connection busy; see [`Handle::occupy`].
+#[derive(Debug)]
+pub struct Occupied(Handle);
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.finish_one();
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Bits of [`Order`]; lets the IO path check with one load.
@@ -59,8 +75,12 @@ pub(super) struct Shared {
     ending: Mutex<Option<Ending>>,
     waker: AtomicWaker,
     phase: AtomicU8,
-    /// When the phase began, by `clock`.
+    /// Requests that are being answered; kept for HTTP/2 only, which answers several at once.
+    busy: AtomicU32,
+    /// When the phase began, or when a byte last moved in [`Phase::Busy`], by `clock`.
     since: AtomicU64,
+    /// How long [`Phase::Busy`] may last without a byte, in ms; 0 stands for the listener's own.
+    patience: AtomicU64,
     /// Coarse milliseconds, advanced by whoever watches the timers: a request reads no real clock.
     clock: Arc<AtomicU64>,
     /// Freed with the last handle, so an upgraded connection counts until its tunnel ends.
@@ -80,6 +100,8 @@ impl Handle {
             ending: Mutex::new(None),
             waker: AtomicWaker::new(),
             phase: AtomicU8::new(Phase::Idle as u8),
+            busy: AtomicU32::new(0),
+            patience: AtomicU64::new(0),
             since: AtomicU64::new(clock.load(Ordering::Relaxed)),
             clock,
             _occupies: occupies,
@@ -141,7 +163,8 @@ impl Handle {
         match self.0.phase.load(Ordering::Relaxed) {
             0 => Phase::Idle,
             1 => Phase::Header,
-            _ => Phase::Busy,
+            2 => Phase::Busy,
+            _ => Phase::Between,
         }
     }
 
@@ -149,6 +172,81 @@ impl Handle {
     pub(crate) fn enter(&self, phase: Phase) {
         self.0.since.store(self.0.clock.load(Ordering::Relaxed), Ordering::Relaxed);
         self.0.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// One more request is being answered on a connection that answers several at once.
+    pub(crate) fn begin_one(&self) {
+        self.0.busy.fetch_add(1, Ordering::Relaxed);
+        self.enter(Phase::Busy);
+    }
+
+    /// One of several requests has been answered.
+    pub(crate) fn finish_one(&self) {
+        if self.0.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.enter(Phase::Between);
+        }
+    }
+
+    /// Bytes have come.
+    pub(crate) fn received(&self) {
+        match self.phase() {
+            Phase::Idle => self.enter(Phase::Header),
+            Phase::Busy => self.touch(),
+            Phase::Header | Phase::Between => {}
+        }
+    }
+
+    /// Restarts the present phase's timer.
+    pub fn touch(&self) {
+        self.0.since.store(self.0.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Keeps the connection busy, as a request does, until the guard is dropped: for what goes on
+    /// over it after an upgrade.
+    pub fn occupy(&self) -> Occupied {
+        self.begin_one();
+        Occupied(self.clone())
+    }
+
+    /// A handle for one of several things that go on over this connection: it has no timers of its
+    /// own, and keeps the connection counted.
+    #[must_use]
+    pub fn within(&self) -> Self {
+        Self::new(self.0.clock.clone(), Some(Box::new(self.occupy())))
+    }
+
+    /// Resolves when whatever goes on over the connection has to end: no byte has moved for too
+    /// long, or the connection was told to end.
+    pub async fn cut(&self) {
+        poll_fn(|cx| {
+            self.register(cx);
+            let over = self.is_told(Order::End) || self.is_told(Order::Stalled);
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Resolves when a connection that has not begun a request has to end: a timer ran out, or it
+    /// was told to.
+    pub async fn interrupted(&self) {
+        poll_fn(|cx| {
+            self.register(cx);
+            let over = [Order::End, Order::HeaderTimeout, Order::IdleTimeout];
+            let over = over.into_iter().any(|order| self.is_told(order));
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Sets how long this connection may go without a byte while a request is being answered.
+    pub fn wait_at_most(&self, limit: Duration) {
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.0.patience.store(limit, Ordering::Relaxed);
+    }
+
+    /// What [`Handle::wait_at_most`] was told, in ms.
+    pub(super) fn patience(&self) -> Option<u64> {
+        Some(self.0.patience.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
     }
 
     /// How long the present phase has lasted, in ms of the coarse clock.

@@ -1,25 +1,36 @@
-//! The connection's byte stream: tells the timers when bytes arrive and obeys the [`Handle`].
+//! The connection's byte stream: tells the timers when bytes arrive, obeys the [`Handle`], and gives
+//! back what was read ahead to see who speaks.
 
+use super::ahead::{Ahead, ReadAhead};
 use super::handle::{Ending, Handle, Phase};
-use socket2::SockRef;
+use super::socket::Socket;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// A socket that a [`Handle`] can reset, close or stall.
 #[derive(Debug)]
 pub struct ConnIo {
-    stream: TcpStream,
+    socket: Ahead<Socket>,
     handle: Handle,
 }
 
 impl ConnIo {
     /// Puts a socket under a handle.
-    pub fn new(stream: TcpStream, handle: Handle) -> Self {
-        Self { stream, handle }
+    pub fn new(socket: impl Into<Socket>, handle: Handle) -> Self {
+        Self { socket: Ahead::new(socket.into()), handle }
+    }
+
+    /// The socket beneath.
+    pub fn socket(&self) -> &Socket {
+        self.socket.get_ref()
+    }
+
+    /// Drops so many bytes of what was read ahead: they were understood.
+    pub fn consume(&mut self, bytes: usize) {
+        self.socket.consume(bytes);
     }
 
     /// `Some` when the handle has ended the connection.
@@ -27,7 +38,7 @@ impl ConnIo {
         match self.handle.ending()? {
             Ending::Reset => {
                 // Best effort: a socket that is already gone cannot be reset any more.
-                let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+                let _ = self.socket().options().set_linger(Some(Duration::ZERO));
                 Some(Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())))
             }
             Ending::Close => Some(Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))),
@@ -39,14 +50,39 @@ impl ConnIo {
             }
         }
     }
+
+    /// What a written byte means to the timers.
+    fn sent<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() && self.handle.phase() == Phase::Busy {
+            self.handle.touch();
+        }
+        written
+    }
 }
 
 impl Drop for ConnIo {
     fn drop(&mut self) {
         // The order may have come when hyper had already done its last read and write.
         if matches!(self.handle.ending(), Some(Ending::Reset)) {
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = self.socket().options().set_linger(Some(Duration::ZERO));
         }
+    }
+}
+
+impl ReadAhead for ConnIo {
+    fn ahead(&self) -> &[u8] {
+        self.socket.ahead()
+    }
+
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(ended) = self.check(cx) {
+            return ended;
+        }
+        let read = self.socket.poll_read_ahead(cx);
+        if matches!(read, Poll::Ready(Ok(1..))) {
+            self.handle.received();
+        }
+        read
     }
 }
 
@@ -60,9 +96,9 @@ impl AsyncRead for ConnIo {
             return ended;
         }
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before && self.handle.phase() == Phase::Idle {
-            self.handle.enter(Phase::Header);
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.handle.received();
         }
         read
     }
@@ -74,17 +110,34 @@ impl AsyncWrite for ConnIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.check(cx) {
-            Some(ended) => ended,
-            None => Pin::new(&mut self.stream).poll_write(cx, buf),
+        if let Some(ended) = self.check(cx) {
+            return ended;
         }
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.sent(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(ended) = self.check(cx) {
+            return ended;
+        }
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.sent(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -1,5 +1,7 @@
-//! One connection: the IO wrapper with its handle, and the loop that drives it.
+//! One connection: the IO wrapper with its handle, how it opens, and the loop that drives it.
 
+mod ahead;
+mod answer;
 mod body;
 mod coding;
 mod drive;
@@ -8,9 +10,18 @@ mod drive_tests;
 mod handle;
 mod host;
 mod io;
+mod normalise;
+mod opening;
+mod socket;
+mod stream;
 mod watch;
 
-pub use drive::drive;
-pub use handle::{Ending, Handle};
+pub use ahead::{Ahead, ReadAhead};
+pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, finish};
+pub use drive::{drive_h1, drive_h2};
+pub use handle::{Ending, Handle, Occupied};
 pub use io::ConnIo;
+pub use opening::{Opening, Unopened, read_until};
+pub use socket::Socket;
+pub use stream::{Duplex, Stream};
 pub use watch::{Timers, Watch};

@@ -20,6 +20,9 @@ pub struct Timers {
     pub header: Duration,
     /// Longest time between requests; then closed.
     pub idle: Duration,
+    /// Longest time without a byte either way while a request is being answered, an upgrade or a
+    /// tunnel open; then closed. A connection may be given a time of its own.
+    pub stream: Duration,
 }
 
 /// The connections of one listener.
@@ -94,13 +97,20 @@ impl Watch {
     fn sweep(&self) -> usize {
         self.tick();
         let limit = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let (header, idle) = (limit(self.0.timers.header), limit(self.0.timers.idle));
+        let timers = self.0.timers;
+        let (header, idle, stream) =
+            (limit(timers.header), limit(timers.idle), limit(timers.stream));
         let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| {
             let Some(handle) = Handle::upgrade(connection) else { return false };
             match handle.phase() {
                 Phase::Header if handle.lasted() >= header => handle.tell(Order::HeaderTimeout),
-                Phase::Idle if handle.lasted() >= idle => handle.tell(Order::IdleTimeout),
+                Phase::Idle | Phase::Between if handle.lasted() >= idle => {
+                    handle.tell(Order::IdleTimeout);
+                }
+                Phase::Busy if handle.lasted() >= handle.patience().unwrap_or(stream) => {
+                    handle.tell(Order::Stalled);
+                }
                 _ => {}
             }
             true
@@ -114,7 +124,8 @@ mod tests {
     use super::*;
 
     fn watch() -> Watch {
-        Watch::new(Timers { header: Duration::from_secs(10), idle: Duration::from_secs(75) })
+        let (header, idle) = (Duration::from_secs(10), Duration::from_secs(75));
+        Watch::new(Timers { header, idle, stream: Duration::from_secs(300) })
     }
 
     #[tokio::test(start_paused = true)]
@@ -130,6 +141,40 @@ mod tests {
         assert!(slow.is_told(Order::HeaderTimeout) && !idle.is_told_anything());
         tokio::time::sleep(Duration::from_secs(70)).await;
         assert!(idle.is_told(Order::IdleTimeout) && !busy.is_told_anything());
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_may_be_silent_for_so_long() {
+        let watch = watch();
+        let (usual, patient, moving) = (watch.open(None), watch.open(None), watch.open(None));
+        for handle in [&usual, &patient, &moving] {
+            handle.enter(Phase::Busy);
+        }
+        patient.wait_at_most(Duration::from_secs(3600));
+        let watching = tokio::spawn(watch.clone().keep());
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        moving.received();
+        tokio::time::sleep(Duration::from_secs(101)).await;
+        assert!(usual.is_told(Order::Stalled));
+        assert!(!patient.is_told_anything() && !moving.is_told_anything());
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_requests_at_once_are_idle_after_the_last() {
+        let watch = watch();
+        let handle = watch.open(None);
+        handle.begin_one();
+        handle.begin_one();
+        handle.finish_one();
+        assert_eq!(handle.phase(), Phase::Busy);
+        handle.finish_one();
+        handle.received();
+        assert_eq!(handle.phase(), Phase::Between);
+        let watching = tokio::spawn(watch.clone().keep());
+        tokio::time::sleep(Duration::from_secs(76)).await;
+        assert!(handle.is_told(Order::IdleTimeout));
         watching.abort();
     }
 

@@ -1,30 +1,38 @@
 //! The accept loop: one per listener, on the control thread; connections go to the least loaded
 //! worker.
 
-use super::bind::Listener;
+use super::bind::{Address, Bound, Listener};
 use super::drain::Drain;
 use super::workers::Workers;
-use crate::conn::{ConnIo, Timers, Watch, drive};
+use crate::conn::{ConnIo, Handle, Socket, Timers, Watch};
 use crate::peer::Peer;
-use crate::serve::Serve;
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an accept that failed for want of descriptors or memory, so that the loop does not
 /// spin while others give some back.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// Both ends of a unix socket: it has no addresses, and is as near as loopback.
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// What is done with the connections of a listener.
+pub trait Handler: Send + Sync + 'static {
+    /// Serves one connection to its end. Dropping the future closes it.
+    fn handle(self: Arc<Self>, io: ConnIo, peer: Peer) -> impl Future<Output = ()> + Send;
+}
 
 /// What every listener of the process shares.
 #[derive(Clone, Debug)]
 pub struct AcceptOptions {
     /// Where connections are served.
     pub workers: Arc<Workers>,
-    /// Largest header section in bytes.
+    /// Largest header section in bytes, for listeners of HTTP.
     pub header_bytes: usize,
     /// How long a connection may take.
     pub timers: Timers,
@@ -39,21 +47,17 @@ pub struct AcceptOptions {
 ///
 /// # Errors
 /// When the listener cannot be registered with the reactor.
-pub async fn accept<S: Serve>(
+pub async fn accept<H: Handler>(
     listener: Listener,
-    serve: Arc<S>,
+    handler: Arc<H>,
     options: AcceptOptions,
     stop: CancellationToken,
-) -> io::Result<()>
-where
-    S::Body: Unpin,
-{
-    let address = listener.address;
-    let socket = TcpListener::from_std(listener.socket)?;
+) -> io::Result<()> {
+    let acceptor = Acceptor::new(listener)?;
     let draining = options.drain.begun();
     let watch = Watch::new(options.timers);
     let watching = tokio::spawn(watch.clone().keep());
-    let accepting = accept_until_stopped(socket, address, serve, &options, &watch);
+    let accepting = accept_until_stopped(&acceptor, handler, &options, &watch);
     tokio::select! {
         biased;
         () = draining.cancelled() => {}
@@ -65,72 +69,105 @@ where
     Ok(())
 }
 
-async fn accept_until_stopped<S: Serve>(
-    socket: TcpListener,
-    address: SocketAddr,
-    serve: Arc<S>,
+async fn accept_until_stopped<H: Handler>(
+    acceptor: &Acceptor,
+    handler: Arc<H>,
     options: &AcceptOptions,
     watch: &Watch,
-) where
-    S::Body: Unpin,
-{
+) {
     loop {
         let Ok(permit) = options.permits.clone().acquire_owned().await else { return };
-        let (stream, remote) = next_connection(&socket, address).await;
+        let accepted = acceptor.next_connection().await;
         let (runtime, place) = options.workers.least_loaded();
         let connection = watch.open(Some(Box::new((permit, place, options.drain.share()))));
-        let (serve, header_bytes) = (serve.clone(), options.header_bytes);
+        let (handler, listener) = (handler.clone(), acceptor.address.tcp());
         runtime.spawn(async move {
-            match adopt(stream, address) {
-                Ok((stream, local)) => {
-                    let peer = Peer {
-                        remote,
-                        local,
-                        original_destination: None,
-                        tls_identity: None,
-                        caller: None,
-                        connection,
-                    };
-                    let io = ConnIo::new(stream, peer.connection.clone());
-                    drive(io, Arc::new(peer), serve, header_bytes).await;
-                }
-                Err(error) => tracing::debug!(peer = %remote, %error, "Connection was lost"),
+            match accepted.adopt(listener, connection) {
+                Ok((io, peer)) => handler.handle(io, peer).await,
+                Err(error) => tracing::debug!(%error, "Connection was lost"),
             }
         });
     }
 }
 
-/// Makes an accepted socket part of this worker's reactor.
-fn adopt(
-    stream: std::net::TcpStream,
-    listener: SocketAddr,
-) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
-    stream.set_nodelay(true)?;
-    // Only a wildcard listener has to ask which of our addresses was meant.
-    let local = if listener.ip().is_unspecified() { stream.local_addr()? } else { listener };
-    Ok((tokio::net::TcpStream::from_std(stream)?, local))
+/// A listener that is part of this thread's reactor. The file of a unix socket goes with it.
+struct Acceptor {
+    socket: Listening,
+    address: Address,
 }
 
-/// Waits for a connection; failures that are not the listener's are waited out. The socket leaves
-/// this thread's reactor here and joins its worker's in [`adopt`].
-async fn next_connection(
-    socket: &TcpListener,
-    address: SocketAddr,
-) -> (std::net::TcpStream, SocketAddr) {
-    loop {
-        let accepted = match socket.accept().await {
-            Ok((stream, remote)) => stream.into_std().map(|stream| (stream, remote)),
-            Err(error) => Err(error),
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection that left this thread's reactor and has not joined its worker's.
+enum Accepted {
+    Tcp(std::net::TcpStream, SocketAddr),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Acceptor {
+    fn new(listener: Listener) -> io::Result<Self> {
+        let socket = match listener.socket {
+            Bound::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
+            Bound::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
         };
-        match accepted {
-            Ok(accepted) => return accepted,
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                metrics::counter!("stitch_accept_errors_total").increment(1);
-                tracing::warn!(%address, %error, "Cannot accept, trying again shortly");
-                tokio::time::sleep(BACK_OFF).await;
+        Ok(Self { socket, address: listener.address })
+    }
+
+    /// Waits for a connection; failures that are not the listener's are waited out.
+    async fn next_connection(&self) -> Accepted {
+        loop {
+            match self.try_accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    metrics::counter!("stitch_accept_errors_total").increment(1);
+                    tracing::warn!(address = %self.address, %error, "Cannot accept, trying again shortly");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
             }
         }
+    }
+
+    async fn try_accept(&self) -> io::Result<Accepted> {
+        Ok(match &self.socket {
+            Listening::Tcp(socket) => {
+                let (stream, remote) = socket.accept().await?;
+                Accepted::Tcp(stream.into_std()?, remote)
+            }
+            Listening::Unix(socket) => Accepted::Unix(socket.accept().await?.0.into_std()?),
+        })
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Accepted {
+    /// Makes the socket part of this worker's reactor.
+    fn adopt(self, listener: Option<SocketAddr>, connection: Handle) -> io::Result<(ConnIo, Peer)> {
+        let (socket, remote, local): (Socket, _, _) = match self {
+            Self::Tcp(stream, remote) => {
+                stream.set_nodelay(true)?;
+                let local = match listener {
+                    Some(address) if !address.ip().is_unspecified() => address,
+                    // Only a wildcard listener has to ask which of our addresses was meant.
+                    _ => stream.local_addr()?,
+                };
+                (TcpStream::from_std(stream)?.into(), remote, local)
+            }
+            Self::Unix(stream) => (UnixStream::from_std(stream)?.into(), LOCAL, LOCAL),
+        };
+        let peer = Peer::new(remote, local, connection);
+        Ok((ConnIo::new(socket, peer.connection.clone()), peer))
     }
 }
 

@@ -3,9 +3,11 @@
 mod accept;
 mod bind;
 mod drain;
+mod http;
 mod workers;
 
-pub use accept::{AcceptOptions, accept};
-pub use bind::{BindError, Listener};
+pub use accept::{AcceptOptions, Handler, accept};
+pub use bind::{Address, BindError, Listener};
 pub use drain::Drain;
+pub use http::HttpPort;
 pub use workers::Workers;

@@ -30,7 +30,7 @@ pub(crate) struct Call {
     pub peer: Option<Arc<Peer>>,
     /// The host that was asked for.
     pub host: Option<HeaderValue>,
-    /// `Upgrade` and the client's side of it.
+    /// What to switch to, and the client's side of it.
     pub upgrade: Option<Box<(HeaderValue, OnUpgrade)>>,
     pub request_id: HeaderValue,
     /// Undeclared targets are passed through unmarked.
@@ -54,8 +54,8 @@ impl Call {
         let trusted = remote.is_none_or(|remote| snapshot.trusts(remote.ip()));
         let host = hygiene::requested_host(request.headers(), request.uri());
         let found = hygiene::clean_request(request.headers_mut(), trusted);
-        let upgrade =
-            found.upgrade.map(|value| Box::new((value, hyper::upgrade::on(&mut request))));
+        let upgrade = found.upgrade.or_else(|| hygiene::extended_connect(&mut request));
+        let upgrade = upgrade.map(|value| Box::new((value, hyper::upgrade::on(&mut request))));
         let kept = found.request_id && trusted;
         let kept = kept.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);

@@ -1,6 +1,7 @@
 //! CONNECT: a tunnel to something declared is served from the inside; any other target is dialled,
 //! if `forward` allows it, before the client is told 200.
 
+use super::real::no_tls;
 use super::{Answer, Answered, Call};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
@@ -8,13 +9,12 @@ use crate::route::Decision;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::tunnel::{self, Inside};
-use crate::upstream::connect;
-use http::{HeaderValue, Response};
+use crate::upstream::{Offer, Wire, connect};
+use http::{HeaderValue, Response, Version};
 use std::sync::Arc;
-use stitch_config::model::Timeouts;
+use stitch_config::model::{Scheme, Timeouts};
 use stitch_config::pattern::Authority;
 use stitch_net::Body;
-use tokio::net::TcpStream;
 
 /// What a tunnel leads to.
 pub(crate) enum Target {
@@ -54,19 +54,18 @@ pub(super) async fn answer(
     };
     call.unmarked = true;
     let client = hyper::upgrade::on(&mut call.request);
-    match target {
-        Target::Service(service) => {
-            tunnel::serve_inside(client, proxy.clone(), Inside::Service(service), peer);
-        }
-        Target::Route => {
-            let authority = authority(call)?;
-            tunnel::serve_inside(client, proxy.clone(), Inside::Host(authority), peer);
-        }
+    let multiplexed = call.request.version() == Version::HTTP_2;
+    let host = authority(call)?;
+    let inside = match target {
+        Target::Service(service) => Inside::Service(service, host),
+        Target::Route => Inside::Host(host),
         Target::Undeclared => {
-            let upstream = dial(snapshot, &authority(call)?).await?;
+            let upstream = dial(snapshot, &host).await?;
             tunnel::join_connected(client, upstream, peer);
+            return Ok(Answer::by_stitch(Response::new(Body::Empty)));
         }
-    }
+    };
+    tunnel::serve_inside(client, proxy.clone(), inside, peer, multiplexed);
     Ok(Answer::by_stitch(Response::new(Body::Empty)))
 }
 
@@ -83,15 +82,16 @@ fn authority(call: &Call) -> Result<http::uri::Authority, Failure> {
 pub(crate) async fn dial(
     snapshot: &Snapshot,
     authority: &http::uri::Authority,
-) -> Result<TcpStream, Box<Failure>> {
+) -> Result<Wire, Box<Failure>> {
     let target = Authority::parse(authority.as_str());
     let port = target.port.ok_or_else(|| refused("the CONNECT target has no port"))?;
-    let endpoint = snapshot.forward.target(target.host, port);
-    let stream = connect(&endpoint, Timeouts::default().connect)
+    let endpoint =
+        snapshot.forward.target(Scheme::Tcp, target.host, port).map_err(|error| no_tls(&error))?;
+    let stream = connect(&endpoint, Offer::Bytes, Timeouts::default().connect)
         .await
         .map_err(|error| Failure::Connect { endpoint: endpoint.to_string(), error })?;
     // The port list is about where the connection really went: any port of this machine is fine.
-    let address = stream.peer_addr().map_err(|_| Failure::NoEndpoint)?;
+    let address = stream.peer_addr().ok_or(Failure::NoEndpoint)?;
     if snapshot.forward.allows_connect(address) {
         return Ok(stream);
     }

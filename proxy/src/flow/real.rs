@@ -11,16 +11,17 @@ use crate::tunnel;
 use crate::upstream::{
     Endpoint, ExchangeError, Received, RequestHead, SendError, pick, send, write_request_line,
 };
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
-use http::uri::Scheme;
-use http::{HeaderMap, Method, Response, Uri};
+use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use std::io;
 use std::sync::Arc;
-use stitch_config::model::Timeouts;
+use stitch_config::model::{self, Timeouts};
 use stitch_config::pattern::Authority;
 use stitch_net::Body;
+use stitch_net::conn::Duplex;
 use stitch_net::reason::SOURCE;
-use tokio::net::TcpStream;
+use stitch_net::tls::TlsError;
 
 /// Sends a request to one of the service's endpoints.
 pub(super) async fn answer(
@@ -33,7 +34,7 @@ pub(super) async fn answer(
         pick(&service.endpoints, |below| fastrand::u64(..below)).ok_or(Failure::NoEndpoint)?;
     call.in_flight = Some(in_flight);
     let host = call.host.as_ref().filter(|_| service.declared.preserve_host);
-    let host = host.unwrap_or(&endpoint.authority).clone();
+    let host = host.unwrap_or(&endpoint.host).clone();
     let mut response = exchange(proxy, endpoint, host, timeout, call).await?;
     response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
     Ok(Answer { response, source: Source::Real, reason: None })
@@ -41,20 +42,25 @@ pub(super) async fn answer(
 
 /// Sends a request to the absolute target that it names, if `forward` allows that.
 pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut Call) -> Answered {
-    if call.request.uri().scheme() == Some(&Scheme::HTTPS) {
-        return Err(Box::new(Failure::BadRequest {
-            why: "an https target was asked for without a tunnel".to_owned(),
-            hint: "https goes through a proxy by CONNECT; set HTTPS_PROXY as well as HTTP_PROXY",
-        }));
-    }
+    let scheme = match call.request.uri().scheme() {
+        Some(scheme) if *scheme == Scheme::HTTPS => model::Scheme::Https,
+        _ => model::Scheme::Http,
+    };
     let authority = call.request.uri().authority().cloned().ok_or(Failure::NoEndpoint)?;
     let target = Authority::parse(authority.as_str());
     call.unmarked = true;
-    let endpoint = snapshot.forward.target(target.host, target.port.unwrap_or(80));
-    let host = endpoint.authority.clone();
+    let port = target.port.or(scheme.default_port()).unwrap_or(80);
+    let endpoint =
+        snapshot.forward.target(scheme, target.host, port).map_err(|error| no_tls(&error))?;
+    let host = endpoint.host.clone();
     let mut response = exchange(proxy, &endpoint, host, Timeouts::default(), call).await?;
     proxy.via.add(response.headers_mut());
     Ok(Answer { response, source: Source::Real, reason: None })
+}
+
+/// A target that TLS has no name for.
+pub(super) fn no_tls(error: &TlsError) -> Box<Failure> {
+    Box::new(Failure::BadRequest { why: error.to_string(), hint: "check the target's host" })
 }
 
 /// One attempt: send, wait, clean the answer.
@@ -91,8 +97,8 @@ async fn exchange(
             hygiene::clean_response(response.headers_mut());
             Ok(response)
         }
-        Received::Switched(response, upstream, early) => {
-            switch_protocols(endpoint, response, (upstream, early), call)
+        Received::Switched(response, upstream) => {
+            switch_protocols(endpoint, response, upstream, call)
         }
     }
 }
@@ -104,8 +110,8 @@ fn outbound<'a>(
     host: HeaderValue,
     call: &'a Call,
 ) -> Outbound<'a> {
-    let marks = endpoint.guard.is_none().then(|| Marks {
-        peer: call.peer.as_ref().map(|peer| peer.remote.ip()),
+    let marks = endpoint.guard.is_none().then_some(Marks {
+        peer: call.peer.as_deref(),
         host: call.host.as_ref(),
         request_id: &call.request_id,
     });
@@ -127,9 +133,45 @@ impl RequestHead for Head<'_> {
         self.method
     }
 
+    fn upgrades(&self) -> bool {
+        self.outbound.upgrade.is_some()
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         write_request_line(out, self.method, self.base_path, self.target);
         self.outbound.write(self.headers, out);
+    }
+
+    fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
+        let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let host = &self.outbound.host;
+        let uri = Uri::builder().scheme(scheme).path_and_query(self.path()?);
+        let uri = match &endpoint.authority {
+            Some(authority) if *host == endpoint.host => uri.authority(authority.clone()),
+            _ => uri.authority(host.as_bytes()),
+        };
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri.build()?;
+        *request.version_mut() = Version::HTTP_2;
+        let headers = request.headers_mut();
+        headers.reserve(self.headers.len() + 6);
+        self.outbound.write(self.headers, headers);
+        // Said by `:authority`, and what HTTP/2 has no use for (RFC 9113 §8.2.2).
+        headers.remove(HOST);
+        headers.remove(CONNECTION);
+        Ok(request)
+    }
+}
+
+impl Head<'_> {
+    /// The path and query as the endpoint is to see them.
+    fn path(&self) -> Result<PathAndQuery, http::Error> {
+        match self.target.path_and_query() {
+            Some(target) if self.base_path.is_empty() || target == "*" => Ok(target.clone()),
+            Some(target) => Ok(format!("{}{target}", self.base_path).parse::<PathAndQuery>()?),
+            None => Ok(PathAndQuery::from_static("/")),
+        }
     }
 }
 
@@ -137,7 +179,7 @@ impl RequestHead for Head<'_> {
 fn switch_protocols(
     endpoint: &Endpoint,
     mut response: Response<()>,
-    upstream: (TcpStream, Bytes),
+    upstream: Box<dyn Duplex>,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     let Some(upgrade) = call.upgrade.take() else {
@@ -148,11 +190,9 @@ fn switch_protocols(
     };
     let (wanted, client) = *upgrade;
     tunnel::join_upgraded(client, upstream, call.peer.clone());
-    let headers = response.headers_mut();
-    let agreed = headers.get(UPGRADE).cloned();
-    hygiene::clean_response(headers);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, agreed.unwrap_or(wanted));
+    let agreed = response.headers().get(UPGRADE).cloned();
+    hygiene::clean_response(response.headers_mut());
+    hygiene::switched(&mut response, call.request.version(), agreed.unwrap_or(wanted));
     Ok(response.map(|()| Body::Empty))
 }
 
@@ -162,6 +202,13 @@ fn failure(endpoint: &Endpoint, error: SendError) -> Box<Failure> {
         SendError::Connect(error) => Failure::Connect { endpoint, error },
         SendError::Exchange(ExchangeError::Broken(error)) => Failure::Reset { endpoint, error },
         SendError::Exchange(ExchangeError::Protocol(what)) => Failure::Protocol { endpoint, what },
+        SendError::Exchange(ExchangeError::Stream(error)) => {
+            Failure::Reset { endpoint, error: Some(io::Error::other(error)) }
+        }
+        SendError::Exchange(ExchangeError::Head(error)) => Failure::BadRequest {
+            why: format!("the request cannot be sent over HTTP/2: {error}"),
+            hint: "check its target",
+        },
         SendError::Exchange(ExchangeError::Body(error)) => body_failure(&*error),
     })
 }

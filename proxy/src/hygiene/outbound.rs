@@ -3,14 +3,20 @@
 use super::kind::{Kind, kind};
 use super::request::REQUEST_ID;
 use super::via::ViaToken;
-use crate::upstream::write_header;
+use crate::upstream::HeaderSink;
 use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE, VIA};
 use std::cell::RefCell;
 use std::net::IpAddr;
+use stitch_net::Peer;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Who the caller is by its certificate; the name is Envoy's.
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 /// How a request's head is made for one endpoint.
 #[derive(Debug)]
@@ -29,7 +35,7 @@ pub struct Outbound<'a> {
 #[derive(Debug)]
 pub struct Marks<'a> {
     /// Who connected to us; nobody did for requests that events cause.
-    pub peer: Option<IpAddr>,
+    pub peer: Option<&'a Peer>,
     /// The host that the client asked for.
     pub host: Option<&'a HeaderValue>,
     /// `x-request-id`.
@@ -40,8 +46,8 @@ impl Outbound<'_> {
     /// Writes the headers to send, a line each, without those of the body's framing. `cleaned` are
     /// the request's own after [`clean_request`]; they stay as they are, so that another attempt can
     /// be made from them.
-    pub fn write(&self, cleaned: &HeaderMap, out: &mut Vec<u8>) {
-        write_header(out, &HOST, self.host.as_bytes());
+    pub fn write(&self, cleaned: &HeaderMap, out: &mut impl HeaderSink) {
+        out.value(&HOST, &self.host);
         let continues = self.marks.as_ref().is_some_and(|marks| marks.peer.is_some());
         let mut forwarded = false;
         for (name, value) in cleaned {
@@ -52,21 +58,24 @@ impl Outbound<'_> {
                 Kind::HopByHop if self.upgrade.is_some() => {}
                 // Only trusted peers get so far with them.
                 Kind::Forwarding if continues && is_continued(name) => forwarded = true,
-                _ => write_header(out, name, value.as_bytes()),
+                _ => out.value(name, value),
             }
         }
         if let Some(marks) = &self.marks {
-            write_header(out, &REQUEST_ID, marks.request_id.as_bytes());
+            out.value(&REQUEST_ID, marks.request_id);
             if let Some(peer) = marks.peer {
                 let before = forwarded.then_some(cleaned);
                 write_forwarded(out, peer, marks.host, before);
+                if let Some(identity) = &peer.tls_identity {
+                    out.bytes(&X_FORWARDED_CLIENT_CERT, identity.as_bytes());
+                }
             }
         }
         if let Some(upgrade) = self.upgrade {
-            write_header(out, &CONNECTION, b"upgrade");
-            write_header(out, &UPGRADE, upgrade.as_bytes());
+            out.bytes(&CONNECTION, b"upgrade");
+            out.value(&UPGRADE, upgrade);
         }
-        write_header(out, &VIA, self.via.value.as_bytes());
+        out.value(&VIA, &self.via.value);
     }
 }
 
@@ -81,48 +90,48 @@ fn is_continued(name: &HeaderName) -> bool {
 /// Writes x-forwarded-*, and `forwarded` where a trusted peer began one. `before` holds what such a
 /// peer said.
 fn write_forwarded(
-    out: &mut Vec<u8>,
-    peer: IpAddr,
+    out: &mut impl HeaderSink,
+    peer: &Peer,
     host: Option<&HeaderValue>,
     before: Option<&HeaderMap>,
 ) {
-    let address = address_value(peer);
+    let address = address_value(peer.remote.ip());
+    let proto = if peer.secure { &HTTPS } else { &HTTP };
     let Some(before) = before else {
-        write_header(out, &X_FORWARDED_FOR, address.as_bytes());
-        write_header(out, &X_FORWARDED_PROTO, b"http");
+        out.value(&X_FORWARDED_FOR, &address);
+        out.value(&X_FORWARDED_PROTO, proto);
         if let Some(host) = host {
-            write_header(out, &X_FORWARDED_HOST, host.as_bytes());
+            out.value(&X_FORWARDED_HOST, host);
         }
         return;
     };
     write_list(out, &X_FORWARDED_FOR, before, address.as_bytes());
-    for (name, ours) in
-        [(X_FORWARDED_PROTO, Some(&HeaderValue::from_static("http"))), (X_FORWARDED_HOST, host)]
-    {
+    for (name, ours) in [(X_FORWARDED_PROTO, Some(proto)), (X_FORWARDED_HOST, host)] {
         let mut said = before.get_all(&name).iter().peekable();
         let ours = if said.peek().is_none() { ours } else { None };
         for value in said.chain(ours) {
-            write_header(out, &name, value.as_bytes());
+            out.value(&name, value);
         }
     }
     if before.contains_key(FORWARDED) {
-        let node = match peer {
+        let node = match peer.remote.ip() {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("\"[{v6}]\""),
         };
-        write_list(out, &FORWARDED, before, format!("for={node};proto=http").as_bytes());
+        let proto = if peer.secure { "https" } else { "http" };
+        write_list(out, &FORWARDED, before, format!("for={node};proto={proto}").as_bytes());
     }
 }
 
 /// Writes every line of a header as one, with a further member at its end.
-fn write_list(out: &mut Vec<u8>, name: &HeaderName, before: &HeaderMap, member: &[u8]) {
+fn write_list(out: &mut impl HeaderSink, name: &HeaderName, before: &HeaderMap, member: &[u8]) {
     let mut list = Vec::new();
     for value in before.get_all(name) {
         list.extend_from_slice(value.as_bytes());
         list.extend_from_slice(b", ");
     }
     list.extend_from_slice(member);
-    write_header(out, name, &list);
+    out.bytes(name, &list);
 }
 
 thread_local! {
@@ -146,14 +155,17 @@ fn address_value(address: IpAddr) -> HeaderValue {
 mod tests {
     use super::*;
     use crate::hygiene::testing::{headers, names};
+    use stitch_net::conn::Handle;
 
     fn outbound(cleaned: &HeaderMap, marked: bool) -> HeaderMap {
         let (via, host) = (ViaToken::new(1), HeaderValue::from_static("shop.localhost"));
         let id = HeaderValue::from_static("r1");
-        let peer = Some("10.0.0.9".parse().unwrap());
-        let marks = marked.then_some(Marks { peer, host: Some(&host), request_id: &id });
+        let remote = "10.0.0.9:1".parse().unwrap();
+        let peer = Peer::new(remote, remote, Handle::default());
+        let marks = Marks { peer: Some(&peer), host: Some(&host), request_id: &id };
+        let marks = marked.then_some(marks);
         let host = HeaderValue::from_static("users:8000");
-        let mut out = Vec::new();
+        let mut out: Vec<u8> = Vec::new();
         Outbound { host, via: &via, upgrade: None, marks }.write(cleaned, &mut out);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> =

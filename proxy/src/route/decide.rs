@@ -4,6 +4,7 @@ use super::table::Routed;
 use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot};
 use http::header::{HOST, HeaderValue};
+use http::uri::Scheme;
 use http::{Method, Request};
 use std::sync::Arc;
 use stitch_config::pattern::Authority;
@@ -44,7 +45,11 @@ pub fn decide<'s, B>(
         let service = snapshot.service(name).map(Decision::Service);
         return service.ok_or_else(|| name.to_string());
     }
-    let target = request.uri().authority().map(|authority| Authority::parse(authority.as_str()));
+    let target = request.uri().authority().map(|authority| {
+        let target = Authority::parse(authority.as_str());
+        let secure = request.uri().scheme() == Some(&Scheme::HTTPS);
+        Authority { port: target.port.or(secure.then_some(443)), ..target }
+    });
     let (target, asked) = match target {
         // An address of our own is no target: a client without NO_PROXY means us.
         Some(target) if snapshot.forward.is_own_listener(target) => {

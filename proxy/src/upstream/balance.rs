@@ -64,7 +64,7 @@ mod tests {
     fn endpoints(weights: &[u32]) -> Vec<Arc<Endpoint>> {
         let endpoint = |weight: &u32| {
             let upstream = Upstream { weight: *weight, ..Upstream::http("a", 1) };
-            Arc::new(Endpoint::declared(&upstream))
+            Arc::new(Endpoint::declared(&upstream, None))
         };
         weights.iter().map(endpoint).collect()
     }

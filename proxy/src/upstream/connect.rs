@@ -1,13 +1,30 @@
-//! One new connection to an endpoint, every address tried in turn within one limit.
+//! One new connection to an endpoint, every address tried in turn and TLS begun within one limit.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Tls};
 use super::resolve;
+use super::wire::Wire;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::Instant;
+use stitch_config::model::UpstreamAddress;
+use stitch_net::conn::Socket;
+use stitch_net::tls::explain_connect;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+/// What is offered to an endpoint that speaks TLS (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/2 and HTTP/1.1.
+    Http,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// Nothing: the bytes are not ours.
+    Bytes,
+}
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -16,10 +33,14 @@ pub enum ConnectError {
     Dns(io::Error),
     /// No address answered; the last one tried and what it said.
     Refused(SocketAddr, io::Error),
+    /// The unix socket does not let us in.
+    Unix(PathBuf, io::Error),
     /// Too slow; the address that was being tried, if resolution got that far.
     Timeout(Option<SocketAddr>, Duration),
     /// None of its addresses may be reached; one of them.
     Denied(SocketAddr),
+    /// There is no TLS with it, in words.
+    Tls(String),
 }
 
 impl fmt::Display for ConnectError {
@@ -27,11 +48,13 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Dns(_) => write!(f, "the name does not resolve"),
             Self::Refused(address, error) => write!(f, "{address} {}", plain(error)),
+            Self::Unix(path, error) => write!(f, "{} {}", path.display(), plain(error)),
             Self::Timeout(Some(address), limit) => {
                 write!(f, "{address} did not answer within {limit:?}")
             }
-            Self::Timeout(None, limit) => write!(f, "the name did not resolve within {limit:?}"),
+            Self::Timeout(None, limit) => write!(f, "it did not answer within {limit:?}"),
             Self::Denied(address) => write!(f, "{address} may not be reached"),
+            Self::Tls(why) => write!(f, "TLS failed: {why}"),
         }
     }
 }
@@ -39,8 +62,8 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Dns(error) | Self::Refused(_, error) => Some(error),
-            Self::Timeout(..) | Self::Denied(_) => None,
+            Self::Dns(error) | Self::Refused(_, error) | Self::Unix(_, error) => Some(error),
+            Self::Timeout(..) | Self::Denied(_) | Self::Tls(_) => None,
         }
     }
 }
@@ -51,30 +74,57 @@ fn plain(error: &io::Error) -> String {
         io::ErrorKind::ConnectionRefused => "refused the connection".to_owned(),
         io::ErrorKind::HostUnreachable => "is unreachable (no route to host)".to_owned(),
         io::ErrorKind::NetworkUnreachable => "is unreachable (no network)".to_owned(),
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be used by this user".to_owned(),
         _ => format!("cannot be reached: {error}"),
     }
 }
 
-/// Connects within `limit`, name resolution included.
+/// Connects within `limit`, name resolution and TLS included.
 ///
 /// # Errors
 /// See [`ConnectError`]. Dropping the future abandons the attempt.
-pub async fn connect(endpoint: &Endpoint, limit: Duration) -> Result<TcpStream, ConnectError> {
+pub async fn connect(
+    endpoint: &Endpoint,
+    offer: Offer,
+    limit: Duration,
+) -> Result<Wire, ConnectError> {
     let deadline = Instant::now() + limit;
-    let resolved = tokio::time::timeout_at(deadline, resolve::resolve(&endpoint.host)).await;
-    let addresses = match resolved {
+    let socket = match &endpoint.address {
+        UpstreamAddress::Host { host, port } => {
+            Socket::Tcp(connect_tcp(endpoint, host, *port, deadline, limit).await?)
+        }
+        UpstreamAddress::Unix(path) => Socket::Unix(connect_unix(path, deadline, limit).await?),
+    };
+    match &endpoint.tls {
+        None if endpoint.scheme.is_tls() => {
+            Err(ConnectError::Tls(format!("nothing is known about whom to trust at {endpoint}")))
+        }
+        None => Ok(Wire::Plain(socket)),
+        Some(tls) => secure(tls, socket, offer, deadline, limit).await,
+    }
+}
+
+async fn connect_tcp(
+    endpoint: &Endpoint,
+    host: &str,
+    port: u16,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
+    let addresses = match timeout_at(deadline, resolve::resolve(host)).await {
         Err(_elapsed) => return Err(ConnectError::Timeout(None, limit)),
         Ok(Err(error)) => return Err(ConnectError::Dns(error)),
         Ok(Ok(addresses)) => addresses,
     };
     let mut last = None;
     for ip in addresses {
-        let address = SocketAddr::new(ip, endpoint.port);
-        if endpoint.guard.as_ref().is_some_and(|guard| !guard.allows(ip, endpoint.port)) {
+        let address = SocketAddr::new(ip, port);
+        if endpoint.guard.as_ref().is_some_and(|guard| !guard.allows(ip, port)) {
             last.get_or_insert(ConnectError::Denied(address));
             continue;
         }
-        match tokio::time::timeout_at(deadline, TcpStream::connect(address)).await {
+        match timeout_at(deadline, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // A socket that cannot be told is a socket that is about to fail anyway.
                 let _ = stream.set_nodelay(true);
@@ -86,11 +136,47 @@ pub async fn connect(endpoint: &Endpoint, limit: Duration) -> Result<TcpStream, 
                 _ => last = Some(ConnectError::Refused(address, error)),
             },
             Err(_elapsed) => {
-                resolve::forget(&endpoint.host);
+                resolve::forget(host);
                 return Err(ConnectError::Timeout(Some(address), limit));
             }
         }
     }
-    resolve::forget(&endpoint.host);
+    resolve::forget(host);
     Err(last.unwrap_or_else(|| ConnectError::Dns(io::ErrorKind::NotFound.into())))
+}
+
+async fn connect_unix(
+    path: &Path,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<UnixStream, ConnectError> {
+    match timeout_at(deadline, UnixStream::connect(path)).await {
+        Ok(connected) => connected.map_err(|error| ConnectError::Unix(path.to_owned(), error)),
+        Err(_elapsed) => Err(ConnectError::Timeout(None, limit)),
+    }
+}
+
+/// Begins TLS on a socket.
+async fn secure(
+    tls: &Tls,
+    socket: Socket,
+    offer: Offer,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<Wire, ConnectError> {
+    let address = match &socket {
+        Socket::Tcp(stream) => stream.peer_addr().ok(),
+        Socket::Unix(_) => None,
+    };
+    let config = match offer {
+        Offer::Http => tls.client.http.clone(),
+        Offer::Http1 => tls.client.http1.clone(),
+        Offer::Bytes => tls.client.raw.clone(),
+    };
+    let handshake = TlsConnector::from(config).connect(tls.name.clone(), socket);
+    match timeout_at(deadline, handshake).await {
+        Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
+        Ok(Err(error)) => Err(ConnectError::Tls(explain_connect(&error).to_string())),
+        Err(_elapsed) => Err(ConnectError::Timeout(address, limit)),
+    }
 }

@@ -1,11 +1,14 @@
-//! One address that requests can be sent to.
+//! One address that requests, or bytes, can be sent to.
 
 use http::HeaderValue;
+use http::uri::Authority;
+use rustls::pki_types::ServerName;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use stitch_config::model::Upstream;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use stitch_config::model::{Scheme, Upstream, UpstreamAddress};
+use stitch_net::tls::{ClientFiles, ClientTls, TlsError};
 
 /// Decides whether a resolved address may be connected to. Checked on the address itself, after
 /// resolution, so that a name cannot lead somewhere else than it did when it was checked.
@@ -20,12 +23,16 @@ pub trait AddressGuard: Send + Sync + fmt::Debug {
 pub struct Endpoint {
     /// Key of its connection pools; unique in the process.
     pub id: u64,
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+    /// What is spoken there.
+    pub scheme: Scheme,
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// For schemes inside TLS.
+    pub tls: Option<Tls>,
     /// `host[:port]` as sent in `Host`.
-    pub authority: HeaderValue,
+    pub host: HeaderValue,
+    /// The same as sent in `:authority`.
+    pub authority: Option<Authority>,
     /// Put in front of every path; usually empty.
     pub base_path: String,
     /// Share relative to its siblings.
@@ -34,58 +41,144 @@ pub struct Endpoint {
     pub in_flight: AtomicUsize,
     /// For targets that nobody declared.
     pub guard: Option<Arc<dyn AddressGuard>>,
+    /// Whether it chose HTTP/1 when it was last asked.
+    prefers_h1: AtomicBool,
+}
+
+/// How TLS is begun with an endpoint.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What is trusted, and who we are.
+    pub client: Arc<ClientTls>,
+    /// Whom we expect to meet.
+    pub name: ServerName<'static>,
+    /// What `client` was made from: tells whether a reload changed it.
+    pub inputs: Arc<[Vec<u8>]>,
+}
+
+impl Tls {
+    /// For a host that nothing was said about: the system's authorities decide.
+    ///
+    /// # Errors
+    /// When it has no name that a certificate can be for.
+    pub fn of_anyone(host: &str) -> Result<Self, TlsError> {
+        static CLIENT: OnceLock<Arc<ClientTls>> = OnceLock::new();
+        let client = match CLIENT.get() {
+            Some(client) => client.clone(),
+            None => {
+                let loaded = Arc::new(ClientTls::load(&ClientFiles::default())?);
+                CLIENT.get_or_init(|| loaded).clone()
+            }
+        };
+        let name = client.server_name(host)?;
+        Ok(Self { client, name, inputs: Arc::default() })
+    }
+}
+
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.inputs == other.inputs
+    }
+}
+
+/// Which version of HTTP an endpoint is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, as everybody knows beforehand.
+    Http2,
+    /// Whichever it chooses.
+    Either,
 }
 
 impl Endpoint {
-    /// An endpoint from the configuration.
-    pub fn declared(upstream: &Upstream) -> Self {
-        let (host, port) = upstream.host_port().unwrap_or_default();
-        Self::new(host.to_owned(), port, &upstream.authority(), None)
-            .with_base(upstream.base_path.clone(), upstream.weight)
-    }
-
-    /// A target that a client named.
-    pub fn undeclared(host: String, port: u16, guard: Arc<dyn AddressGuard>) -> Self {
-        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let authority = if port == 80 { bracketed } else { format!("{bracketed}:{port}") };
-        Self::new(host, port, &authority, Some(guard))
-    }
-
-    fn new(host: String, port: u16, authority: &str, guard: Option<Arc<dyn AddressGuard>>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+    /// An endpoint from the configuration. `tls` is needed for schemes inside TLS.
+    pub fn declared(upstream: &Upstream, tls: Option<Tls>) -> Self {
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            authority: HeaderValue::try_from(authority)
-                .unwrap_or_else(|_| HeaderValue::from_static("invalid")),
-            host,
-            port,
-            base_path: String::new(),
-            weight: 1,
-            in_flight: AtomicUsize::new(0),
-            guard,
+            tls,
+            base_path: upstream.base_path.clone(),
+            weight: upstream.weight,
+            ..Self::new(upstream.scheme, upstream.address.clone(), &upstream.authority())
         }
     }
 
-    fn with_base(mut self, base_path: String, weight: u32) -> Self {
-        self.base_path = base_path;
-        self.weight = weight;
-        self
+    /// A target that a client named.
+    pub fn undeclared(
+        scheme: Scheme,
+        host: String,
+        port: u16,
+        tls: Option<Tls>,
+        guard: Arc<dyn AddressGuard>,
+    ) -> Self {
+        let upstream = Upstream { scheme, ..Upstream::http(host, port) };
+        let guard = Some(guard);
+        let address = upstream.address.clone();
+        Self { guard, tls, ..Self::new(scheme, address, &upstream.authority()) }
+    }
+
+    fn new(scheme: Scheme, address: UpstreamAddress, authority: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            scheme,
+            address,
+            tls: None,
+            host: HeaderValue::try_from(authority)
+                .unwrap_or_else(|_| HeaderValue::from_static("invalid")),
+            authority: authority.parse().ok(),
+            base_path: String::new(),
+            weight: 1,
+            in_flight: AtomicUsize::new(0),
+            guard: None,
+            prefers_h1: AtomicBool::new(false),
+        }
+    }
+
+    /// The same address for bytes that are inside TLS already.
+    pub fn without_tls(&self) -> Self {
+        let authority = self.host.to_str().unwrap_or_default();
+        let guard = self.guard.clone();
+        Self { guard, ..Self::new(Scheme::Tcp, self.address.clone(), authority) }
     }
 
     /// Whether a reload can keep this endpoint for what the file now says.
-    pub fn is(&self, upstream: &Upstream) -> bool {
-        upstream.host_port() == Some((self.host.as_str(), self.port))
+    pub fn is(&self, upstream: &Upstream, tls: Option<&Tls>) -> bool {
+        self.tls.as_ref() == tls
+            && self.scheme == upstream.scheme
+            && self.address == upstream.address
             && self.base_path == upstream.base_path
             && self.weight == upstream.weight
+    }
+
+    /// Which version of HTTP it is spoken to in.
+    pub fn speaks(&self) -> Speaks {
+        match self.scheme {
+            Scheme::H2c => Speaks::Http2,
+            Scheme::Https | Scheme::Tls => Speaks::Either,
+            Scheme::Http | Scheme::Tcp => Speaks::Http1,
+        }
+    }
+
+    /// What it chose, so that the next burst of requests need not wait for one of them.
+    pub fn has_chosen(&self, h2: bool) {
+        self.prefers_h1.store(!h2, Ordering::Relaxed);
+    }
+
+    /// Whether it chose HTTP/1 when it was last asked.
+    pub fn prefers_h1(&self) -> bool {
+        self.prefers_h1.load(Ordering::Relaxed)
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        match &self.address {
+            UpstreamAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            UpstreamAddress::Host { host, port } if host.contains(':') => {
+                write!(f, "[{host}]:{port}")
+            }
+            UpstreamAddress::Host { host, port } => write!(f, "{host}:{port}"),
         }
     }
 }

@@ -1,14 +1,24 @@
 //! Real endpoints: which one, how to reach it, and connections kept for the next request.
 
 mod balance;
-mod connect;
 mod endpoint;
-mod h1;
+
+mod connect;
 mod resolve;
+mod wire;
+
+mod error;
+mod head;
 mod send;
 
+mod h1;
+mod h2;
+
 pub use balance::{InFlight, pick};
-pub use connect::{ConnectError, connect};
-pub use endpoint::{AddressGuard, Endpoint};
-pub(crate) use h1::{ExchangeError, Received, RequestHead, write_header, write_request_line};
+pub use connect::{ConnectError, Offer, connect};
+pub use endpoint::{AddressGuard, Endpoint, Tls};
+pub(crate) use error::ExchangeError;
+pub(crate) use h1::{Received, write_request_line};
+pub(crate) use head::{HeaderSink, RequestHead};
 pub(crate) use send::{SendError, send};
+pub use wire::Wire;

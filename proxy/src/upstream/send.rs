@@ -1,16 +1,23 @@
-//! One request to one endpoint, over a kept connection or a new one.
+//! One request to one endpoint, over a kept connection or a new one, in whichever version of HTTP
+//! the endpoint speaks.
 //!
 //! A kept connection may have been closed by the other side at any moment. When it dies before the
 //! first response byte the request is sent once more on a fresh connection, silently, if that is
 //! safe: nothing of it was written, or it has no body and a safe or idempotent method (RFC 9110
-//! §9.2.2).
+//! §9.2.2), or the endpoint says that it has not acted upon it (RFC 9113 §8.7).
 
-use super::connect::{ConnectError, connect};
-use super::endpoint::Endpoint;
-use super::h1::{Connection, Exchange, ExchangeError, Received, RequestHead, Sending, pool};
+use super::connect::{ConnectError, Offer, connect};
+use super::endpoint::{Endpoint, Speaks};
+use super::error::ExchangeError;
+use super::h1::{Connection, Exchange, Received, Sending, is_idempotent, pool};
+use super::h2::{self, Lead, Lease};
+use super::head::RequestHead;
+use super::wire::Wire;
+use http_body::Body as _;
 use std::future::poll_fn;
 use std::time::Duration;
 use stitch_net::Body;
+use tokio::time::{Instant, timeout_at};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -24,37 +31,163 @@ pub(crate) enum SendError {
 /// Sends a request and waits for the head of its answer.
 ///
 /// # Errors
-/// See [`SendError`]. Dropping the future closes the connection that it used.
+/// See [`SendError`]. Dropping the future closes the connection that it used, or cancels its
+/// exchange there.
 pub(crate) async fn send(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
-    connect_limit: Duration,
+    limit: Duration,
+) -> Result<Received, SendError> {
+    // Boxed: all but the first are rarer, and their state is larger than all the rest.
+    match endpoint.speaks() {
+        Speaks::Http1 => send_h1(endpoint, body, head, limit).await,
+        Speaks::Http2 => Box::pin(send_h2(endpoint, body, head, limit)).await,
+        // HTTP/2 has upgrades too, but few servers take them.
+        Speaks::Either if head.upgrades() => Box::pin(send_h1(endpoint, body, head, limit)).await,
+        Speaks::Either => Box::pin(send_either(endpoint, body, head, limit)).await,
+    }
+}
+
+async fn send_h1(
+    endpoint: &Endpoint,
+    body: Body,
+    head: &impl RequestHead,
+    limit: Duration,
 ) -> Result<Received, SendError> {
     let mut sending = Sending::new(head, body);
     if let Some(connection) = pool::take(endpoint.id, !sending.may_be_repeated()) {
-        let mut exchange = Exchange::new(connection, sending);
-        match poll_fn(|cx| exchange.poll_head(cx)).await {
-            Ok(head) => return Ok(exchange.into_received(head, endpoint.id)),
-            Err(error) => match exchange.into_unanswered(&error) {
-                Some(unanswered) => sending = unanswered,
-                None => return Err(SendError::Exchange(error)),
-            },
+        match exchange_h1(endpoint, connection, sending).await {
+            Ok(received) => return Ok(received),
+            Err((_, Some(unanswered))) => sending = *unanswered,
+            Err((error, None)) => return Err(SendError::Exchange(error)),
         }
     }
-    // Boxed: connecting is rare, and its state is larger than all the rest.
-    Box::pin(send_on_new_connection(endpoint, sending, connect_limit)).await
+    Box::pin(async {
+        let wire = connect(endpoint, Offer::Http1, limit).await.map_err(SendError::Connect)?;
+        let sent = exchange_h1(endpoint, Connection::new(wire), sending).await;
+        sent.map_err(|(error, _)| SendError::Exchange(error))
+    })
+    .await
 }
 
-async fn send_on_new_connection(
+/// One exchange; on failure also the request, if it may be sent on another connection.
+async fn exchange_h1(
     endpoint: &Endpoint,
+    connection: Connection,
     sending: Sending,
-    connect_limit: Duration,
-) -> Result<Received, SendError> {
-    let stream = connect(endpoint, connect_limit).await.map_err(SendError::Connect)?;
-    let mut exchange = Exchange::new(Connection::new(stream), sending);
+) -> Result<Received, (ExchangeError, Option<Box<Sending>>)> {
+    let mut exchange = Exchange::new(connection, sending);
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
-        Err(error) => Err(SendError::Exchange(error)),
+        Err(error) => {
+            let unanswered = exchange.into_unanswered(&error).map(Box::new);
+            Err((error, unanswered))
+        }
     }
+}
+
+/// To an endpoint that chooses its version when TLS begins.
+async fn send_either(
+    endpoint: &Endpoint,
+    body: Body,
+    head: &impl RequestHead,
+    limit: Duration,
+) -> Result<Received, SendError> {
+    if endpoint.prefers_h1() && pool::has(endpoint.id) {
+        return send_h1(endpoint, body, head, limit).await;
+    }
+    match way(endpoint, limit).await? {
+        Way::H1(wire) => {
+            let sending = Sending::new(head, body);
+            let sent = exchange_h1(endpoint, Connection::new(*wire), sending).await;
+            sent.map_err(|(error, _)| SendError::Exchange(error))
+        }
+        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limit).await,
+    }
+}
+
+async fn send_h2(
+    endpoint: &Endpoint,
+    body: Body,
+    head: &impl RequestHead,
+    limit: Duration,
+) -> Result<Received, SendError> {
+    match way(endpoint, limit).await? {
+        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limit).await,
+        // Without TLS nothing is chosen.
+        Way::H1(_) => Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1"))),
+    }
+}
+
+/// One exchange, and another one if the first surely was in vain.
+async fn exchange_h2(
+    endpoint: &Endpoint,
+    lease: Lease,
+    body: Body,
+    head: &impl RequestHead,
+    limit: Duration,
+) -> Result<Received, SendError> {
+    let repeatable = is_idempotent(head.method()) && body.is_end_stream();
+    let request =
+        || head.h2(endpoint).map_err(|error| SendError::Exchange(ExchangeError::Head(error)));
+    let unsent = match h2::exchange(lease, request()?, body).await {
+        Ok(response) => return Ok(Received::Response(response)),
+        Err(unsent) => unsent,
+    };
+    let again =
+        unsent.unprocessed || repeatable && matches!(unsent.error, ExchangeError::Broken(_));
+    let (true, Some(body)) = (again, unsent.body) else {
+        return Err(SendError::Exchange(unsent.error));
+    };
+    let Way::H2(lease) = way(endpoint, limit).await? else {
+        return Err(SendError::Exchange(unsent.error));
+    };
+    let sent = h2::exchange(lease, request()?, body).await;
+    sent.map(Received::Response).map_err(|unsent| SendError::Exchange(unsent.error))
+}
+
+/// How an endpoint is reached once there is a connection.
+enum Way {
+    H1(Box<Wire>),
+    H2(Lease),
+}
+
+/// A place on a connection of HTTP/2, or a new connection of HTTP/1 if that is what the endpoint
+/// chooses.
+async fn way(endpoint: &Endpoint, limit: Duration) -> Result<Way, SendError> {
+    let deadline = Instant::now() + limit;
+    let leading = loop {
+        if let Some(lease) = h2::take(endpoint.id) {
+            return Ok(Way::H2(lease));
+        }
+        // Who expects a connection of their own has no reason to wait.
+        if endpoint.prefers_h1() {
+            break None;
+        }
+        match h2::lead(endpoint.id) {
+            Lead::Yours(leading) => break Some(leading),
+            Lead::Theirs(attempt) => match timeout_at(deadline, attempt.succeeded()).await {
+                Ok(true) => {}
+                // Each learns by itself why.
+                Ok(false) => break None,
+                Err(_elapsed) => {
+                    return Err(SendError::Connect(ConnectError::Timeout(None, limit)));
+                }
+            },
+        }
+    };
+    let wire = connect(endpoint, Offer::Http, limit).await.map_err(SendError::Connect)?;
+    let is_h2 = wire.is_h2() || endpoint.speaks() == Speaks::Http2;
+    endpoint.has_chosen(is_h2);
+    let way = if is_h2 {
+        let opened = h2::open(wire).await.map_err(SendError::Exchange)?;
+        Way::H2(h2::put(endpoint.id, opened))
+    } else {
+        Way::H1(Box::new(wire))
+    };
+    if let Some(leading) = leading {
+        leading.succeed();
+    }
+    Ok(way)
 }

@@ -1,13 +1,12 @@
 //! A socket to an endpoint and what was read from it ahead of need.
 
 use super::pool;
+use crate::upstream::Wire;
 use bytes::BytesMut;
-use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 /// Room made for a read at first, in bytes.
@@ -18,28 +17,27 @@ const MOST: usize = 256 * 1024;
 /// One connection, between exchanges or in one.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Wire,
     /// Read and not yet understood; empty between exchanges.
     pub(super) input: BytesMut,
 }
 
 impl Connection {
     /// A connection that nothing was sent on.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Wire) -> Self {
         Self { stream, input: BytesMut::new() }
     }
 
     /// Whether a request may be sent on it after it was idle. Costs no system call, and so can miss a
     /// close that the reactor has not seen yet.
-    pub fn seems_alive(&self) -> bool {
+    pub fn seems_alive(&mut self) -> bool {
         // Bytes that nobody asked for are as bad as an end.
-        let read = self.stream.try_read(&mut [0; 1]);
-        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        self.stream.is_quiet()
     }
 
     /// The same, asked of the system: for requests that could not be sent again.
     pub fn is_alive(&self) -> bool {
-        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        let peeked = self.stream.socket().options().peek(&mut [MaybeUninit::uninit()]);
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 

@@ -1,7 +1,7 @@
 //! The body of an answer, taken out of its framing (RFC 9112 §6.3, §7).
 
-use super::error::ExchangeError;
 use super::response::field;
+use crate::upstream::ExchangeError;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 use httparse::{EMPTY_HEADER, Status, parse_chunk_size, parse_headers};

@@ -2,15 +2,14 @@
 
 use super::connection::Connection;
 use super::decoder::Decoder;
-use super::error::ExchangeError;
 use super::receiving::{Receiving, Source};
 use super::response::{self, Head};
 use super::sending::Sending;
-use bytes::Bytes;
+use crate::upstream::ExchangeError;
 use http::{Response, StatusCode};
 use std::task::{Context, Poll, ready};
 use stitch_net::Body;
-use tokio::net::TcpStream;
+use stitch_net::conn::{Ahead, Duplex};
 
 /// Most 1xx answers in front of one answer.
 const MOST_INTERIM: u32 = 32;
@@ -31,12 +30,11 @@ pub(crate) struct Exchange {
 }
 
 /// What an exchange comes to.
-#[derive(Debug)]
 pub(crate) enum Received {
     /// An answer; its body reads on from the connection.
     Response(Response<Body>),
-    /// A 101: the connection, and what has come on it already.
-    Switched(Response<()>, TcpStream, Bytes),
+    /// A 101, and what goes on behind it.
+    Switched(Response<()>, Box<dyn Duplex>),
 }
 
 impl Exchange {
@@ -105,7 +103,8 @@ impl Exchange {
         let Self { mut connection, sending, sent, broken, .. } = self;
         let Head { response, mut decoder, persists } = head;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Received::Switched(response, connection.stream, connection.input.freeze());
+            let Connection { stream, input } = connection;
+            return Received::Switched(response, Box::new(Ahead::with(stream, input)));
         }
         let persists = persists && broken.is_none();
         let source = if sent {

@@ -4,7 +4,6 @@
 //! docs/decisions/0005 says why this is not hyper's.
 
 mod connection;
-mod error;
 mod exchange;
 pub(crate) mod pool;
 
@@ -14,6 +13,5 @@ mod response;
 mod sending;
 
 pub(crate) use connection::Connection;
-pub(crate) use error::ExchangeError;
 pub(crate) use exchange::{Exchange, Received};
-pub(crate) use sending::{RequestHead, Sending, write_header, write_request_line};
+pub(crate) use sending::{Sending, is_idempotent, write_request_line};

@@ -42,13 +42,18 @@ thread_local! {
 pub(crate) fn take(endpoint: u64, surely: bool) -> Option<Connection> {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.idle.get_mut(&endpoint)?;
-        while let Some(Idle { connection, .. }) = idle.pop_back() {
+        while let Some(Idle { mut connection, .. }) = idle.pop_back() {
             if connection.seems_alive() && (!surely || connection.is_alive()) {
                 return Some(connection);
             }
         }
         None
     })
+}
+
+/// Whether an endpoint has idle connections, be they alive or not.
+pub(crate) fn has(endpoint: u64) -> bool {
+    POOL.with_borrow(|pool| pool.idle.get(&endpoint).is_some_and(|idle| !idle.is_empty()))
 }
 
 /// Keeps a connection whose exchange is over.
@@ -73,7 +78,7 @@ async fn sweep() {
             pool.now += 1;
             let now = pool.now;
             pool.idle.retain(|_, idle| {
-                idle.retain(|idle| now - idle.since < IDLE && idle.connection.seems_alive());
+                idle.retain_mut(|idle| now - idle.since < IDLE && idle.connection.seems_alive());
                 !idle.is_empty()
             });
             pool.sweeping = !pool.idle.is_empty();

@@ -2,8 +2,9 @@
 
 use super::connection::{Connection, Room, fill};
 use super::decoder::{Decoded, Decoder};
-use super::error::ExchangeError;
 use super::sending::Sending;
+use crate::upstream::ExchangeError;
+use crate::upstream::Wire;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::future::poll_fn;
@@ -11,7 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadHalf;
 use tokio::task::AbortHandle;
 
 /// How long the rest of a request may take whose answer is over.
@@ -33,7 +34,7 @@ pub(super) enum Source {
     Whole { connection: Connection, endpoint: u64, persists: bool },
     /// The request is still being sent, by a task of its own: an answer that nobody reads must not
     /// keep the request from being read.
-    Half { stream: OwnedReadHalf, input: BytesMut, sender: Sender },
+    Half { stream: ReadHalf<Wire>, input: BytesMut, sender: Sender },
 }
 
 /// The task that sends the rest of a request. Aborted when dropped.
@@ -51,14 +52,12 @@ impl Drop for Sender {
 impl Source {
     /// Goes on sending while the answer is read.
     pub fn split(connection: Connection, mut sending: Sending) -> Self {
-        let (stream, mut sink) = connection.stream.into_split();
+        // A half that is dropped does not end the stream, which some servers take for a client that
+        // left.
+        let (stream, mut sink) = tokio::io::split(connection.stream);
         let task = tokio::spawn(async move {
-            match poll_fn(|cx| sending.poll(&mut sink, cx)).await {
-                // Dropped, it would end the stream, which some servers take for a client that left.
-                Ok(()) => sink.forget(),
-                Err(error) => {
-                    tracing::debug!(%error, "The rest of a request answered early was not sent");
-                }
+            if let Err(error) = poll_fn(|cx| sending.poll(&mut sink, cx)).await {
+                tracing::debug!(%error, "The rest of a request answered early was not sent");
             }
         });
         let sender = Sender(Some(task.abort_handle()));

@@ -4,7 +4,7 @@
 //! long the connection lives, are read and not passed on.
 
 use super::decoder::{Chunk, Decoder};
-use super::error::ExchangeError;
+use crate::upstream::ExchangeError;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode};

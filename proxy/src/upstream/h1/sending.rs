@@ -3,7 +3,7 @@
 //! Framing follows from the body, whatever the headers said: a known length is sent with
 //! `content-length`, an unknown one in chunks.
 
-use super::error::ExchangeError;
+use crate::upstream::{ExchangeError, HeaderSink as _, RequestHead};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Uri};
 use http_body::Body as _;
@@ -12,15 +12,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use stitch_net::Body;
 use tokio::io::AsyncWrite;
-
-/// Writes the head of a request.
-pub(crate) trait RequestHead: Sync {
-    /// The method.
-    fn method(&self) -> &Method;
-    /// The request line and the headers, a CRLF behind each, without those of the framing
-    /// (`content-length`, `transfer-encoding`) and without the empty line.
-    fn write(&self, out: &mut Vec<u8>);
-}
 
 /// A request and how much of it has been sent.
 #[derive(Debug)]
@@ -115,6 +106,10 @@ impl Sending {
             // A piece that is already here leaves together with what is in front of it.
             let waits_for_body = self.poll_piece(cx)?.is_pending();
             ready!(self.poll_write(stream, cx))?;
+            if waits_for_body || self.is_read() {
+                // TLS may have kept something back.
+                ready!(Pin::new(&mut *stream).poll_flush(cx))?;
+            }
             if self.is_read() {
                 return Poll::Ready(Ok(()));
             }
@@ -183,7 +178,7 @@ impl Sending {
                 self.front.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
                     if may_be_trailer(name) {
-                        write_header(&mut self.front, name, value.as_bytes());
+                        self.front.value(name, value);
                     }
                 }
                 self.front.extend_from_slice(b"\r\n");
@@ -255,21 +250,12 @@ pub(crate) fn write_request_line(out: &mut Vec<u8>, method: &Method, base_path: 
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// Writes one header line.
-pub(crate) fn write_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn wrong_length() -> ExchangeError {
     ExchangeError::Body("it is not as long as was said".into())
 }
 
-fn is_idempotent(method: &Method) -> bool {
+/// Whether doing it twice is like doing it once (RFC 9110 §9.2.2).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
@@ -304,6 +290,8 @@ fn may_be_trailer(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Endpoint;
+    use http::Request;
     use http_body::Frame;
     use http_body_util::StreamBody;
     use stitch_net::BoxError;
@@ -318,6 +306,10 @@ mod tests {
 
         fn write(&self, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("{} / HTTP/1.1\r\n", self.0).as_bytes());
+        }
+
+        fn h2(&self, _: &Endpoint) -> Result<Request<()>, http::Error> {
+            Request::builder().body(())
         }
     }
 

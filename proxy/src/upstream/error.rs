@@ -10,6 +10,10 @@ pub(crate) enum ExchangeError {
     Broken(Option<io::Error>),
     /// What came is not HTTP.
     Protocol(String),
+    /// The other side ended one exchange of several, or all of them (HTTP/2).
+    Stream(h2::Error),
+    /// The request cannot be said in the endpoint's version of HTTP.
+    Head(http::Error),
     /// The request's own body could not be read to its end.
     Body(BoxError),
 }
@@ -26,12 +30,24 @@ impl From<io::Error> for ExchangeError {
     }
 }
 
+impl From<h2::Error> for ExchangeError {
+    fn from(error: h2::Error) -> Self {
+        if error.is_io() {
+            return Self::Broken(error.into_io());
+        }
+        // What we refuse is what the other side sent wrong.
+        if error.is_library() { Self::Protocol(error.to_string()) } else { Self::Stream(error) }
+    }
+}
+
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(None) => write!(f, "the upstream closed its connection too early"),
             Self::Broken(Some(error)) => write!(f, "the upstream's connection broke: {error}"),
             Self::Protocol(what) => write!(f, "the upstream did not answer in HTTP: {what}"),
+            Self::Stream(error) => write!(f, "the upstream ended the exchange: {error}"),
+            Self::Head(error) => write!(f, "the request cannot be sent over HTTP/2: {error}"),
             Self::Body(error) => write!(f, "the request's body broke off: {error}"),
         }
     }
@@ -42,6 +58,8 @@ impl std::error::Error for ExchangeError {
         match self {
             Self::Broken(error) => error.as_ref().map(|error| error as _),
             Self::Protocol(_) => None,
+            Self::Stream(error) => Some(error),
+            Self::Head(error) => Some(error),
             Self::Body(error) => Some(&**error),
         }
     }

@@ -1,0 +1,74 @@
+//! One request and its answer, whatever version of HTTP carried it: what we refuse ourselves, and
+//! what the connection learns from the answer's end.
+
+use super::body::{Answering, Departing};
+use super::{coding, host, normalise};
+use crate::body::Body;
+use crate::peer::Peer;
+use crate::problem::Problem;
+use crate::reason::Reason;
+use crate::serve::Serve;
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+/// A handler's answer, or our own refusal, on its way out.
+type Departure<S> = Response<Departing<Either<<S as Serve>::Body, Body>>>;
+
+/// Answers a request that came over HTTP/1.
+///
+/// Not an `async fn`: those copy their arguments into the future that hyper then moves about.
+pub(super) fn answer_h1<S: Serve>(
+    request: Request<Incoming>,
+    serve: &Arc<S>,
+    peer: &Arc<Peer>,
+) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
+    let answering = Answering::alone(peer.connection.clone());
+    let ends_by_close = request.version() < Version::HTTP_11;
+    let answer = match host::refuse(&request).or_else(|| coding::refuse(&request)) {
+        Some(why) => {
+            let mut response = refusal(why, &request);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            Err(Box::new(response))
+        }
+        None => Ok(serve.serve(request.map(Body::from), peer.clone())),
+    };
+    async move {
+        let response = match answer {
+            Ok(answer) => answer.await.map(Either::Left),
+            Err(refusal) => refusal.map(Either::Right),
+        };
+        Ok(response.map(|body| Departing { body, rest: Bytes::new(), answering, ends_by_close }))
+    }
+}
+
+/// Answers a request that came over HTTP/2.
+pub(super) fn answer_h2<S: Serve>(
+    mut request: Request<Incoming>,
+    serve: &Arc<S>,
+    peer: &Arc<Peer>,
+) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
+    let answering = Answering::among_others(peer.connection.clone());
+    let refused = normalise::as_h1(&mut request).err().or_else(|| host::refuse(&request));
+    let answer = match refused {
+        Some(why) => Err(Box::new(refusal(why, &request))),
+        None => Ok(serve.serve(request.map(Body::from), peer.clone())),
+    };
+    async move {
+        let response = match answer {
+            Ok(answer) => answer.await.map(Either::Left),
+            Err(refusal) => refusal.map(Either::Right),
+        };
+        let (rest, ends_by_close) = (Bytes::new(), false);
+        Ok(response.map(|body| Departing { body, rest, answering, ends_by_close }))
+    }
+}
+
+fn refusal(why: &'static str, request: &Request<Incoming>) -> Response<Body> {
+    Problem::new(Reason::BadRequest, why).respond(request.headers())
+}

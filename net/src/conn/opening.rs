@@ -1,0 +1,156 @@
+//! What a client begins with, told by its first bytes.
+
+use super::ahead::ReadAhead;
+use super::handle::{Handle, Order};
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// How every HTTP/2 connection begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// First byte of a TLS handshake record, and the first of its version (RFC 8446 §5.1).
+const HANDSHAKE: [u8; 2] = [0x16, 0x03];
+/// Longest method that is taken for HTTP, in bytes.
+const METHOD: usize = 32;
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A TLS handshake.
+    Tls,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// The beginning of an HTTP/1 request line.
+    Http1,
+    /// None of these.
+    Opaque,
+}
+
+impl Opening {
+    /// What these bytes are where HTTP is expected: what is neither TLS nor HTTP/2 counts as HTTP/1,
+    /// which knows how to refuse. `None` while that cannot be told.
+    pub fn of_http(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes) {
+            return None;
+        }
+        if bytes.starts_with(PREFACE) {
+            return Some(Self::Http2);
+        }
+        match bytes {
+            [first] if *first == HANDSHAKE[0] => None,
+            _ if bytes.starts_with(&HANDSHAKE) => Some(Self::Tls),
+            _ => Some(Self::Http1),
+        }
+    }
+
+    /// What these bytes are where anything may come; `None` while that cannot be told.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match Self::of_http(bytes) {
+            Some(Self::Http1) => {}
+            told => return told,
+        }
+        // An empty line in front of a request is let pass (RFC 9112 §2.2).
+        let line = bytes.trim_ascii_start();
+        let method = line.iter().take(METHOD).position(|byte| !is_token(*byte));
+        match method {
+            Some(at) if at > 0 && line[at] == b' ' => Some(Self::Http1),
+            Some(_) => Some(Self::Opaque),
+            None if line.len() < METHOD => None,
+            None => Some(Self::Opaque),
+        }
+    }
+}
+
+/// Bytes of a method (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Why nothing more is read ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unopened {
+    /// The other side ended the connection.
+    Closed,
+    /// The handle did: idle for too long, drained, reset.
+    Told,
+    /// Something was begun and not gone on with.
+    HeaderTimeout,
+}
+
+/// Reads ahead until `look` has seen enough. Header and idle timers and the drain hold here too.
+///
+/// # Errors
+/// See [`Unopened`].
+pub async fn read_until<T>(
+    io: &mut impl ReadAhead,
+    handle: &Handle,
+    mut look: impl FnMut(&[u8]) -> Option<T>,
+) -> Result<T, Unopened> {
+    poll_fn(|cx| {
+        handle.register(cx);
+        loop {
+            if let Some(found) = look(io.ahead()) {
+                return Poll::Ready(Ok(found));
+            }
+            if handle.is_told(Order::HeaderTimeout) {
+                return Poll::Ready(Err(Unopened::HeaderTimeout));
+            }
+            let over = [Order::End, Order::IdleTimeout, Order::Stalled];
+            let over = over.into_iter().any(|order| handle.is_told(order));
+            if over || handle.is_told(Order::Drain) && io.ahead().is_empty() {
+                return Poll::Ready(Err(Unopened::Told));
+            }
+            match io.poll_read_ahead(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Unopened::Closed)),
+            }
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told from the whole, and how many bytes were needed for it.
+    fn told(bytes: &[u8]) -> (Option<Opening>, usize) {
+        let needed = (0..=bytes.len()).find(|length| Opening::of(&bytes[..*length]).is_some());
+        (Opening::of(bytes), needed.unwrap_or(usize::MAX))
+    }
+
+    #[test]
+    fn protocols_are_told_apart_as_early_as_can_be() {
+        assert_eq!(told(PREFACE), (Some(Opening::Http2), PREFACE.len()));
+        assert_eq!(told(b"\x16\x03\x01\x02"), (Some(Opening::Tls), 2));
+        assert_eq!(told(b"GET / HTTP/1.1\r\n"), (Some(Opening::Http1), 4));
+        assert_eq!(told(b"PRINT / HTTP/1.1\r\n"), (Some(Opening::Http1), 6));
+        assert_eq!(told(b"\r\nPOST /x HTTP/1.1\r\n"), (Some(Opening::Http1), 7));
+        assert_eq!(told(b"\x00\x00\x00\x08\x04\xd2\x16\x2f"), (Some(Opening::Opaque), 1));
+        assert_eq!(told(b"*1\r\n$4\r\nPING\r\n"), (Some(Opening::Opaque), 3));
+        assert_eq!(told(b"\x16\x02"), (Some(Opening::Opaque), 2));
+        assert_eq!(told(&[b'A'; METHOD]), (Some(Opening::Opaque), METHOD));
+        assert_eq!(told(b"PRI * HTTP/2.0\r\n\r\nXX").0, Some(Opening::Http1));
+        assert_eq!(Opening::of_http(b"\0"), Some(Opening::Http1));
+        assert_eq!(told(b"").0, None);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        for seed in 0..2000_u64 {
+            let mut random = fastrand(seed);
+            let bytes: Vec<u8> = (0..random() % 64).map(|_| random().to_le_bytes()[0]).collect();
+            let _ = told(&bytes);
+        }
+    }
+
+    /// A small generator of our own: the test needs no more.
+    fn fastrand(mut state: u64) -> impl FnMut() -> u64 {
+        move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A listener for HTTP: with or without TLS, in whichever version the client speaks.
+
+use super::accept::Handler;
+use crate::conn::{
+    ConnIo, HEADER_TIMEOUT, Opening, Stream, Unopened, count_header_timeout, drive_h1, drive_h2,
+    finish, read_until,
+};
+use crate::peer::Peer;
+use crate::serve::{Greeting, Serve};
+use crate::tls::{Sniffed, explain_accept, identity, sniff};
+use rustls::ServerConfig;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// What a client hears that does not speak TLS where it has to.
+const TLS_ONLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\
+    x-stitch-reason: bad_request\r\ncontent-type: text/plain\r\ncontent-length: 36\r\n\r\n\
+    this port takes TLS only: use https\n";
+
+/// Serves HTTP/1 and HTTP/2, inside TLS or not, told apart by their first bytes.
+#[derive(Debug)]
+pub struct HttpPort<S> {
+    serve: Arc<S>,
+    header_bytes: usize,
+}
+
+impl<S> HttpPort<S> {
+    /// A port with this handler behind it. A header section larger than `header_bytes` is refused.
+    pub fn new(serve: Arc<S>, header_bytes: usize) -> Self {
+        Self { serve, header_bytes }
+    }
+}
+
+impl<S: Serve> Handler for HttpPort<S>
+where
+    S::Body: Unpin,
+{
+    async fn handle(self: Arc<Self>, mut io: ConnIo, peer: Peer) {
+        match read_until(&mut io, &peer.connection, Opening::of_http).await {
+            Ok(Opening::Tls) => Box::pin(self.greet(io, peer)).await,
+            Ok(_) if self.serve.requires_tls() => finish(io, TLS_ONLY).await,
+            Ok(Opening::Http2) => self.drive(Stream::Plain(io), peer, true).await,
+            Ok(Opening::Http1 | Opening::Opaque) => {
+                self.drive(Stream::Plain(io), peer, false).await;
+            }
+            Err(Unopened::HeaderTimeout) => {
+                count_header_timeout(&peer);
+                finish(io, HEADER_TIMEOUT).await;
+            }
+            Err(Unopened::Closed | Unopened::Told) => {}
+        }
+    }
+}
+
+impl<S: Serve> HttpPort<S>
+where
+    S::Body: Unpin,
+{
+    async fn drive(&self, stream: Stream, peer: Peer, h2: bool) {
+        let (serve, peer, header_bytes) = (self.serve.clone(), Arc::new(peer), self.header_bytes);
+        if h2 {
+            drive_h2(stream, peer, serve, header_bytes).await;
+        } else {
+            drive_h1(stream, peer, serve, header_bytes).await;
+        }
+    }
+
+    /// A client that begins TLS.
+    async fn greet(&self, mut io: ConnIo, mut peer: Peer) {
+        let look = |bytes: &[u8]| match sniff(bytes) {
+            Sniffed::NeedMore => None,
+            told => Some(told),
+        };
+        let hello = match read_until(&mut io, &peer.connection, look).await {
+            Ok(Sniffed::Hello(hello)) => hello,
+            Ok(_) => return refuse(&peer, "the TLS handshake is malformed"),
+            Err(_) => return,
+        };
+        match self.serve.greet(hello.sni.as_deref()) {
+            Greeting::HandOver(take) => take(io, peer).await,
+            // What HTTP/1 makes of it is a 400.
+            Greeting::Refuse => self.drive(Stream::Plain(io), peer, false).await,
+            Greeting::Terminate(config) => {
+                let Some(stream) = terminate(io, &mut peer, config).await else { return };
+                let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.drive(Stream::Tls(Box::new(stream)), peer, h2).await;
+            }
+        }
+    }
+}
+
+/// Ends TLS and learns who the client is. The header timer runs on.
+async fn terminate(
+    io: ConnIo,
+    peer: &mut Peer,
+    config: Arc<ServerConfig>,
+) -> Option<TlsStream<ConnIo>> {
+    let handshake = TlsAcceptor::from(config).accept(io);
+    let accepted = tokio::select! {
+        accepted = handshake => accepted,
+        () = peer.connection.interrupted() => {
+            refuse(peer, "the TLS handshake was not finished in time");
+            return None;
+        }
+    };
+    match accepted {
+        Ok(stream) => {
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            peer.tls_identity = certificate.and_then(|der| identity(der)).map(Into::into);
+            peer.secure = true;
+            Some(stream)
+        }
+        Err(error) => {
+            refuse(peer, &explain_accept(&error));
+            None
+        }
+    }
+}
+
+/// Counts and tells of a client that did not get as far as HTTP.
+fn refuse(peer: &Peer, why: &str) {
+    metrics::counter!("stitch_bad_requests_total", "reason" => "tls").increment(1);
+    tracing::debug!(peer = %peer.remote, "TLS with a client failed: {why}");
+}

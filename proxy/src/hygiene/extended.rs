@@ -1,0 +1,86 @@
+//! Upgrades in HTTP/2: there a client asks by CONNECT with a `:protocol` (RFC 8441), and the rest of
+//! the proxy sees what HTTP/1 would have said.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
+
+/// Turns an extended CONNECT into the GET that it means; returns what to switch to.
+pub fn extended_connect<B>(request: &mut Request<B>) -> Option<HeaderValue> {
+    if request.version() != Version::HTTP_2 {
+        return None;
+    }
+    let protocol: Protocol = request.extensions_mut().remove()?;
+    *request.method_mut() = Method::GET;
+    let headers = request.headers_mut();
+    if protocol.as_str().eq_ignore_ascii_case("websocket") {
+        // HTTP/2 has no use for the key (RFC 8441 §5), and HTTP/1 cannot do without.
+        let key = BASE64_STANDARD.encode(fastrand::u128(..).to_le_bytes());
+        headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::try_from(key).ok()?);
+        headers.entry(SEC_WEBSOCKET_VERSION).or_insert_with(|| HeaderValue::from_static("13"));
+    }
+    HeaderValue::from_str(protocol.as_str()).ok()
+}
+
+/// Turns the 101 of an endpoint into what the client is to hear, in the version that it speaks.
+pub fn switched<B>(response: &mut Response<B>, version: Version, protocol: HeaderValue) {
+    let headers = response.headers_mut();
+    if version == Version::HTTP_2 {
+        headers.remove(SEC_WEBSOCKET_ACCEPT);
+        *response.status_mut() = StatusCode::OK;
+    } else {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(protocol: &'static str) -> Request<()> {
+        let builder = Request::builder().method("CONNECT").uri("/chat").version(Version::HTTP_2);
+        builder.extension(Protocol::from_static(protocol)).body(()).unwrap()
+    }
+
+    #[test]
+    fn a_websocket_over_http_2_becomes_one_over_http_1() {
+        let mut request = connect("websocket");
+        assert_eq!(extended_connect(&mut request).unwrap(), "websocket");
+        assert_eq!(request.method(), "GET");
+        assert_eq!(request.headers()[SEC_WEBSOCKET_KEY].len(), 24);
+        assert_eq!(request.headers()[SEC_WEBSOCKET_VERSION], "13");
+        assert_eq!(extended_connect(&mut request), None, "there is one upgrade in it");
+    }
+
+    #[test]
+    fn other_protocols_pass_without_websocket_headers() {
+        let mut request = connect("connect-udp");
+        assert_eq!(extended_connect(&mut request).unwrap(), "connect-udp");
+        assert!(request.headers().is_empty());
+        assert_eq!(extended_connect(&mut Request::new(())), None);
+    }
+
+    #[test]
+    fn the_answer_is_said_in_the_clients_version() {
+        let answer = || {
+            let builder = Response::builder().status(101).header(SEC_WEBSOCKET_ACCEPT, "x");
+            builder.body(()).unwrap()
+        };
+        let protocol = HeaderValue::from_static("websocket");
+        let mut response = answer();
+        switched(&mut response, Version::HTTP_2, protocol.clone());
+        assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
+        let mut response = answer();
+        switched(&mut response, Version::HTTP_11, protocol);
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers()[UPGRADE], "websocket");
+        assert_eq!(response.headers()[CONNECTION], "upgrade");
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP/2 to endpoints: few connections per worker, many exchanges on each, bodies and trailers
+//! passed on as they come.
+
+mod connection;
+mod exchange;
+mod pool;
+mod receiving;
+mod sending;
+
+pub(super) use connection::open;
+pub(super) use exchange::exchange;
+pub(super) use pool::{Lead, Lease, lead, put, take};

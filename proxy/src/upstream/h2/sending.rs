@@ -1,0 +1,87 @@
+//! A request's body on its way out, as fast as the endpoint takes it.
+
+use crate::upstream::ExchangeError;
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http_body::Body as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use stitch_net::Body;
+
+/// A body and the stream that it goes to. Dropped before its end, the stream is reset, so that it
+/// can never look whole.
+#[derive(Debug)]
+pub(super) struct Sending {
+    stream: SendStream<Bytes>,
+    body: Body,
+    /// Taken off the body, and not yet sent.
+    piece: Bytes,
+    /// Whether anything was taken off the body.
+    begun: bool,
+}
+
+impl Sending {
+    pub fn new(stream: SendStream<Bytes>, body: Body) -> Self {
+        Self { stream, body, piece: Bytes::new(), begun: false }
+    }
+
+    /// The body, if none of it has been taken.
+    pub fn into_body(self) -> Option<Body> {
+        (!self.begun).then_some(self.body)
+    }
+
+    /// Sends what can be sent; ready when all of it was.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        loop {
+            if !self.piece.is_empty() {
+                ready!(self.poll_piece(cx))?;
+                if self.piece.is_empty() && self.body.is_end_stream() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                // While nothing is sent, only this tells that the endpoint wants no more.
+                Poll::Pending => {
+                    return self.stream.poll_reset(cx).map(|reset| Err(reset_by(reset)));
+                }
+            };
+            self.begun = true;
+            match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.piece = data,
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        return Poll::Ready(Ok(self.stream.send_trailers(trailers)?));
+                    }
+                },
+                Some(Err(error)) => {
+                    self.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(Err(ExchangeError::Body(error)));
+                }
+                None => return Poll::Ready(Ok(self.stream.send_data(Bytes::new(), true)?)),
+            }
+        }
+    }
+
+    /// Sends as much of the piece as the endpoint has room for.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        let mut room = self.stream.capacity();
+        if room == 0 {
+            self.stream.reserve_capacity(self.piece.len());
+            room = match ready!(self.stream.poll_capacity(cx)) {
+                Some(room) => room?,
+                None => return Poll::Ready(Err(ExchangeError::Broken(None))),
+            };
+        }
+        let data = self.piece.split_to(room.min(self.piece.len()));
+        let last = self.piece.is_empty() && self.body.is_end_stream();
+        self.stream.send_data(data, last)?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn reset_by(reset: Result<Reason, h2::Error>) -> ExchangeError {
+    reset.map_or_else(Into::into, |reason| h2::Error::from(reason).into())
+}

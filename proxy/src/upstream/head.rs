@@ -1,0 +1,62 @@
+//! The head of a request as an endpoint is to get it, in either version of HTTP.
+
+use super::endpoint::Endpoint;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+
+/// Writes the head of a request.
+pub(crate) trait RequestHead: Sync {
+    /// The method.
+    fn method(&self) -> &Method;
+
+    /// Whether it asks to switch protocols.
+    fn upgrades(&self) -> bool {
+        false
+    }
+
+    /// The request line and the headers, a CRLF behind each, without those of the framing
+    /// (`content-length`, `transfer-encoding`) and without the empty line.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// The same for HTTP/2.
+    ///
+    /// # Errors
+    /// When its target cannot be said in HTTP/2.
+    fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error>;
+}
+
+/// Where headers are written to.
+pub(crate) trait HeaderSink {
+    /// Adds a header that is there already.
+    fn value(&mut self, name: &HeaderName, value: &HeaderValue);
+
+    /// Adds a header that was just made.
+    fn bytes(&mut self, name: &HeaderName, value: &[u8]);
+}
+
+impl HeaderSink for Vec<u8> {
+    fn value(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.bytes(name, value.as_bytes());
+    }
+
+    /// One line of HTTP/1.
+    fn bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        let name = name.as_str().as_bytes();
+        self.reserve(name.len() + value.len() + 4);
+        self.extend_from_slice(name);
+        self.extend_from_slice(b": ");
+        self.extend_from_slice(value);
+        self.extend_from_slice(b"\r\n");
+    }
+}
+
+impl HeaderSink for HeaderMap {
+    fn value(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.append(name, value.clone());
+    }
+
+    fn bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            self.append(name, value);
+        }
+    }
+}
