@@ -7,6 +7,7 @@
 pub mod body;
 pub mod conn;
 pub mod draw;
+pub mod grpc;
 pub mod listen;
 pub mod mock;
 pub mod peer;

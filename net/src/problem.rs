@@ -2,6 +2,7 @@
 //! text for callers that ask for text.
 
 use crate::body::Body;
+use crate::grpc;
 use crate::reason::{REASON, Reason};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -51,8 +52,11 @@ impl Problem {
         self
     }
 
-    /// The answer, in the form that the request's `Accept` prefers.
+    /// The answer: for gRPC callers their own kind, for others the form that `Accept` prefers.
     pub fn respond(&self, request: &HeaderMap) -> Response<Body> {
+        if let Some(content_type) = grpc::content_type(request) {
+            return self.respond_grpc(content_type);
+        }
         let (content_type, text) = if prefers_text(request) {
             ("text/plain; charset=utf-8", self.to_text())
         } else {
@@ -62,6 +66,21 @@ impl Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(REASON, self.reason.header());
+        response.extensions_mut().insert(self.reason);
+        response
+    }
+
+    /// An answer without messages (Trailers-Only). HTTP itself did not fail.
+    fn respond_grpc(&self, content_type: &HeaderValue) -> Response<Body> {
+        let message = match &self.hint {
+            Some(hint) => format!("{} ({hint})", self.detail),
+            None => self.detail.clone(),
+        };
+        let mut response = Response::new(Body::Empty);
+        let headers = response.headers_mut();
+        *headers = grpc::status(grpc::code(self.reason), &message);
+        headers.insert(CONTENT_TYPE, content_type.clone());
         headers.insert(REASON, self.reason.header());
         response.extensions_mut().insert(self.reason);
         response
@@ -176,6 +195,21 @@ mod tests {
         assert_eq!(json["service"], "users");
         assert_eq!(json["hint"], "start it");
         assert_eq!(rendered(&problem(), Some("*/*")).await.0, "application/problem+json");
+    }
+
+    #[test]
+    fn grpc_callers_are_told_in_their_headers() {
+        let mut request = HeaderMap::new();
+        request.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
+        let response = problem().respond(&request);
+        assert_eq!(response.status(), 200);
+        assert!(http_body::Body::is_end_stream(response.body()));
+        let headers = response.headers();
+        assert_eq!(headers["content-type"], "application/grpc+proto");
+        assert_eq!(headers["grpc-status"], "14");
+        let message = "users at 127.0.0.1:8000 refused the connection (start it)";
+        assert_eq!(headers["grpc-message"], message);
+        assert_eq!(headers["x-stitch-reason"], "connect_refused");
     }
 
     #[tokio::test]

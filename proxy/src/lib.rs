@@ -9,6 +9,7 @@ mod credentials;
 mod explain;
 mod flow;
 mod forward;
+mod grpc;
 mod hygiene;
 mod mockd_client;
 mod proxy;

@@ -39,6 +39,13 @@ pub enum Failure {
         /// `timeout.request`.
         limit: Duration,
     },
+    /// A gRPC call was not over when its caller's patience was.
+    Deadline {
+        /// The endpoint as configured.
+        endpoint: String,
+        /// `grpc-timeout`.
+        limit: Duration,
+    },
     /// The service has no endpoint that could be tried.
     NoEndpoint,
     /// The listener's service is gone since a reload.
@@ -80,7 +87,7 @@ impl Failure {
             }
             Self::Reset { .. } => Reason::UpstreamReset,
             Self::Protocol { .. } => Reason::UpstreamProtocol,
-            Self::TimeoutRequest { .. } => Reason::TimeoutRequest,
+            Self::TimeoutRequest { .. } | Self::Deadline { .. } => Reason::TimeoutRequest,
             Self::NoEndpoint => Reason::NoHealthyEndpoint,
             Self::Gone(_) => Reason::NoService,
             Self::Loop => Reason::Loop,
@@ -122,7 +129,8 @@ impl Failure {
             Self::Connect { endpoint, .. }
             | Self::Reset { endpoint, .. }
             | Self::Protocol { endpoint, .. }
-            | Self::TimeoutRequest { endpoint, .. } => Some(endpoint),
+            | Self::TimeoutRequest { endpoint, .. }
+            | Self::Deadline { endpoint, .. } => Some(endpoint),
             _ => None,
         }
     }
@@ -141,6 +149,9 @@ impl Failure {
             }
             Self::TimeoutRequest { endpoint, limit } => {
                 format!("{who} at {endpoint} did not answer within {limit:?} (timeout.request)")
+            }
+            Self::Deadline { endpoint, limit } => {
+                format!("{who} at {endpoint} did not answer within {limit:?} (grpc-timeout)")
             }
             Self::NoEndpoint => format!("{who} has no endpoint that could be tried"),
             Self::Gone(service) => format!("{service} is no longer declared"),
@@ -265,6 +276,7 @@ mod tests {
                 "upstream_protocol",
             ),
             (Failure::TimeoutRequest { endpoint: endpoint(), limit }, 504, "timeout_request"),
+            (Failure::Deadline { endpoint: endpoint(), limit }, 504, "timeout_request"),
             (Failure::NoEndpoint, 503, "no_healthy_endpoint"),
             (Failure::Gone("users".into()), 404, "no_service"),
             (

@@ -1,6 +1,7 @@
 //! What is learnt about a request when it arrives, and the marks put on its answer.
 
 use crate::access_log::AccessLog;
+use crate::grpc::Deadline;
 use crate::hygiene::{self, REQUEST_ID};
 use crate::proxy::Proxy;
 use crate::record::{Circumstances, Record};
@@ -33,6 +34,8 @@ pub(crate) struct Call {
     /// What to switch to, and the client's side of it.
     pub upgrade: Option<Box<(HeaderValue, OnUpgrade)>>,
     pub request_id: HeaderValue,
+    /// When a gRPC caller's patience ends.
+    pub deadline: Option<Deadline>,
     /// Undeclared targets are passed through unmarked.
     pub unmarked: bool,
     /// Whether the request came through other proxies, perhaps us.
@@ -56,6 +59,7 @@ impl Call {
         let found = hygiene::clean_request(request.headers_mut(), trusted);
         let upgrade = found.upgrade.or_else(|| hygiene::extended_connect(&mut request));
         let upgrade = upgrade.map(|value| Box::new((value, hyper::upgrade::on(&mut request))));
+        let deadline = if found.deadline { Deadline::of(request.headers()) } else { None };
         let kept = found.request_id && trusted;
         let kept = kept.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);
@@ -67,6 +71,7 @@ impl Call {
             host,
             upgrade,
             request_id,
+            deadline,
             unmarked: false,
             seen_via: found.via,
             in_flight: None,

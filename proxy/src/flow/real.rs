@@ -1,6 +1,7 @@
 //! The request leaves for a real service, and its answer comes back.
 
 use super::{Answer, Answered, Call};
+use crate::grpc::{Until, Web};
 use crate::hygiene::{self, Marks, Outbound};
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
@@ -9,11 +10,13 @@ use crate::snapshot::Snapshot;
 use crate::stats::Source;
 use crate::tunnel;
 use crate::upstream::{
-    Endpoint, ExchangeError, Received, RequestHead, SendError, pick, send, write_request_line,
+    Endpoint, ExchangeError, Received, RequestHead, SendError, Speaks, pick, send,
+    write_request_line,
 };
 use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http_body::Body as _;
 use std::io;
 use std::sync::Arc;
 use stitch_config::model::{self, Timeouts};
@@ -63,8 +66,65 @@ pub(super) fn no_tls(error: &TlsError) -> Box<Failure> {
     Box::new(Failure::BadRequest { why: error.to_string(), hint: "check the target's host" })
 }
 
-/// One attempt: send, wait, clean the answer.
 async fn exchange(
+    proxy: &Arc<Proxy>,
+    endpoint: &Arc<Endpoint>,
+    host: HeaderValue,
+    timeout: Timeouts,
+    call: &mut Call,
+) -> Result<Response<Body>, Box<Failure>> {
+    if call.deadline.is_none() && endpoint.speaks() == Speaks::Http1 {
+        attempt(proxy, endpoint, host, timeout, call).await
+    } else {
+        Box::pin(attempt_grpc(proxy, endpoint, host, timeout, call)).await
+    }
+}
+
+/// One attempt of what may be a gRPC call: it has to be over at its deadline, and may have come from
+/// a browser.
+async fn attempt_grpc(
+    proxy: &Arc<Proxy>,
+    endpoint: &Arc<Endpoint>,
+    host: HeaderValue,
+    timeout: Timeouts,
+    call: &mut Call,
+) -> Result<Response<Body>, Box<Failure>> {
+    // An endpoint of HTTP/1 can only be one that speaks gRPC-Web itself.
+    let bridged = endpoint.speaks() != Speaks::Http1;
+    let web = if bridged { Web::bridge(&mut call.request) } else { None };
+    let deadline = call.deadline;
+    let attempt = attempt(proxy, endpoint, host, timeout, call);
+    let attempted = match deadline {
+        None => attempt.await,
+        Some(deadline) => match tokio::time::timeout(deadline.left(), attempt).await {
+            Ok(attempted) => attempted,
+            Err(_elapsed) => {
+                let endpoint = endpoint.to_string();
+                Err(Box::new(Failure::Deadline { endpoint, limit: deadline.limit() }))
+            }
+        },
+    };
+    match attempted {
+        Ok(mut response) => {
+            if let Some(deadline) = deadline.filter(|_| !response.body().is_end_stream()) {
+                response = response.map(|body| Body::boxed(Until::new(body, deadline)));
+            }
+            Ok(match web {
+                Some(web) => web.answer(response),
+                None => response,
+            })
+        }
+        Err(failure) => {
+            if let Some(web) = web {
+                web.restore(call.request.headers_mut());
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// One attempt: send, wait, clean the answer.
+async fn attempt(
     proxy: &Arc<Proxy>,
     endpoint: &Arc<Endpoint>,
     host: HeaderValue,
@@ -116,7 +176,7 @@ fn outbound<'a>(
         request_id: &call.request_id,
     });
     let upgrade = call.upgrade.as_ref().map(|upgrade| &upgrade.0);
-    Outbound { host, via: &proxy.via, upgrade, marks }
+    Outbound { host, via: &proxy.via, upgrade, deadline: call.deadline, marks }
 }
 
 /// The head of the request as one endpoint gets it.

@@ -18,6 +18,8 @@ pub struct Found {
     pub via: bool,
     /// Whether there is an `x-request-id`.
     pub request_id: bool,
+    /// Whether there is a `grpc-timeout`.
+    pub deadline: bool,
 }
 
 /// Takes hop-by-hop headers off a request, and forwarding headers too unless the peer is trusted.
@@ -30,6 +32,7 @@ pub fn clean_request(headers: &mut HeaderMap, trusted: bool) -> Found {
             Kind::Forwarding if !trusted => doomed.push(name.clone()),
             Kind::Via => found.via = true,
             Kind::RequestId => found.request_id = true,
+            Kind::Deadline => found.deadline = true,
             Kind::Forwarding | Kind::Host | Kind::Length | Kind::Other => {}
         }
     }

@@ -11,6 +11,7 @@ pub(super) enum Kind {
     RequestId,
     Host,
     Length,
+    Deadline,
     Other,
 }
 
@@ -30,6 +31,7 @@ pub(super) fn kind(name: &HeaderName) -> Kind {
         "x-request-id" => Kind::RequestId,
         "host" => Kind::Host,
         "content-length" => Kind::Length,
+        "grpc-timeout" => Kind::Deadline,
         other if other.starts_with("x-forwarded-") || other.starts_with("x-stitch-") => {
             Kind::Forwarding
         }

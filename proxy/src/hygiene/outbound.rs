@@ -3,11 +3,13 @@
 use super::kind::{Kind, kind};
 use super::request::REQUEST_ID;
 use super::via::ViaToken;
+use crate::grpc::Deadline;
 use crate::upstream::HeaderSink;
 use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE, VIA};
 use std::cell::RefCell;
 use std::net::IpAddr;
 use stitch_net::Peer;
+use stitch_net::grpc::GRPC_TIMEOUT;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -27,6 +29,8 @@ pub struct Outbound<'a> {
     pub via: &'a ViaToken,
     /// Passed on when the client asked for it.
     pub upgrade: Option<&'a HeaderValue>,
+    /// When a gRPC caller's patience ends, told with what is left of it.
+    pub deadline: Option<Deadline>,
     /// For declared services only; other targets see nothing of us but `Via`.
     pub marks: Option<Marks<'a>>,
 }
@@ -53,6 +57,7 @@ impl Outbound<'_> {
         for (name, value) in cleaned {
             match kind(name) {
                 Kind::Host | Kind::Length => {}
+                Kind::Deadline if self.deadline.is_some() => {}
                 Kind::RequestId if self.marks.is_some() => {}
                 // `te: trailers`, which an upgrade has no use for.
                 Kind::HopByHop if self.upgrade.is_some() => {}
@@ -70,6 +75,9 @@ impl Outbound<'_> {
                     out.bytes(&X_FORWARDED_CLIENT_CERT, identity.as_bytes());
                 }
             }
+        }
+        if let Some(deadline) = self.deadline {
+            out.value(&GRPC_TIMEOUT, &deadline.header());
         }
         if let Some(upgrade) = self.upgrade {
             out.bytes(&CONNECTION, b"upgrade");
@@ -166,7 +174,7 @@ mod tests {
         let marks = marked.then_some(marks);
         let host = HeaderValue::from_static("users:8000");
         let mut out: Vec<u8> = Vec::new();
-        Outbound { host, via: &via, upgrade: None, marks }.write(cleaned, &mut out);
+        Outbound { host, via: &via, upgrade: None, deadline: None, marks }.write(cleaned, &mut out);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             text.lines().map(|line| line.split_once(": ").expect("a header line")).collect();

@@ -16,7 +16,7 @@ mod h2;
 
 pub use balance::{InFlight, pick};
 pub use connect::{ConnectError, Offer, connect};
-pub use endpoint::{AddressGuard, Endpoint, Tls};
+pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
 pub(crate) use head::{HeaderSink, RequestHead};

@@ -1,0 +1,274 @@
+//! gRPC-Web: what browsers can speak, bridged to gRPC (the protocol's PROTOCOL-WEB.md).
+//!
+//! A browser cannot read trailers, so they travel as a last frame of the body; `-text` bodies are in
+//! base64, because some browsers cannot read bytes either.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TE};
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use stitch_net::grpc::GRPC_STATUS;
+use stitch_net::{Body, BoxError};
+
+/// Marks the frame that holds trailers.
+const TRAILERS: u8 = 0x80;
+
+/// A call that came as gRPC-Web.
+#[derive(Clone, Debug)]
+pub(crate) struct Web {
+    /// As the browser sent it.
+    content_type: HeaderValue,
+    text: bool,
+}
+
+impl Web {
+    /// Turns a gRPC-Web request into gRPC; `None` when it is none.
+    pub fn bridge(request: &mut Request<Body>) -> Option<Self> {
+        let content_type = request.headers().get(CONTENT_TYPE)?.clone();
+        let rest = content_type.to_str().ok()?.strip_prefix("application/grpc-web")?;
+        let (text, format) = match rest.strip_prefix("-text") {
+            Some(format) => (true, format),
+            None => (false, rest),
+        };
+        if !(format.is_empty() || format.starts_with(['+', ';'])) {
+            return None;
+        }
+        let plain = HeaderValue::try_from(format!("application/grpc{format}")).ok()?;
+        if text {
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = Body::boxed(Decoded { body, rest: BytesMut::new() });
+        }
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, plain);
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.remove(CONTENT_LENGTH);
+        Some(Self { content_type, text })
+    }
+
+    /// Takes the request's own content type back, for who answers in place of the service.
+    pub fn restore(&self, headers: &mut HeaderMap) {
+        headers.insert(CONTENT_TYPE, self.content_type.clone());
+    }
+
+    /// Turns the answer of gRPC into one of gRPC-Web.
+    pub fn answer(&self, response: Response<Body>) -> Response<Body> {
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let is_grpc =
+            content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        if !is_grpc {
+            return response;
+        }
+        let (mut head, body) = response.into_parts();
+        self.restore(&mut head.headers);
+        head.headers.remove(CONTENT_LENGTH);
+        // Without messages the status stands in the headers, where browsers see it.
+        if head.headers.contains_key(GRPC_STATUS) {
+            return Response::from_parts(head, body);
+        }
+        let body = Body::boxed(Encoded { body, text: self.text });
+        Response::from_parts(head, body)
+    }
+}
+
+/// A request's body taken out of base64.
+struct Decoded {
+    body: Body,
+    /// What is not a whole group of four yet.
+    rest: BytesMut,
+}
+
+impl HttpBody for Decoded {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        self.rest.extend(data.iter().filter(|byte| !byte.is_ascii_whitespace()));
+                        let whole = self.rest.len() / 4 * 4;
+                        if whole > 0 {
+                            let groups = self.rest.split_to(whole);
+                            return Poll::Ready(Some(decode(&groups).map(Frame::data)));
+                        }
+                    }
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if self.rest.is_empty() => return Poll::Ready(None),
+                None => {
+                    self.rest.clear();
+                    return Poll::Ready(Some(Err("the base64 of the body breaks off".into())));
+                }
+            }
+        }
+    }
+}
+
+/// Padding may stand within a body, where one message ends.
+fn decode(groups: &[u8]) -> Result<Bytes, BoxError> {
+    let mut bytes = Vec::with_capacity(groups.len() / 4 * 3);
+    for part in groups.split_inclusive(|byte| *byte == b'=').filter(|part| *part != b"=") {
+        let part = part.strip_suffix(b"=").unwrap_or(part);
+        let engine = base64::prelude::BASE64_STANDARD_NO_PAD;
+        engine.decode_vec(part, &mut bytes).map_err(|error| format!("the body: {error}"))?;
+    }
+    Ok(bytes.into())
+}
+
+/// An answer's body with its trailers as a last frame.
+struct Encoded {
+    body: Body,
+    text: bool,
+}
+
+impl Encoded {
+    fn encode(&self, bytes: Bytes) -> Frame<Bytes> {
+        Frame::data(if self.text { BASE64_STANDARD.encode(bytes).into() } else { bytes })
+    }
+}
+
+impl HttpBody for Encoded {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            let bytes = match frame?.into_data() {
+                Ok(data) => data,
+                Err(frame) => trailer_frame(&frame.into_trailers().unwrap_or_default()),
+            };
+            Ok(self.encode(bytes))
+        }))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// Trailers as lines of HTTP/1, behind a mark and their length.
+fn trailer_frame(trailers: &HeaderMap) -> Bytes {
+    let mut lines = Vec::new();
+    for (name, value) in trailers {
+        lines.extend_from_slice(name.as_str().as_bytes());
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(value.as_bytes());
+        lines.extend_from_slice(b"\r\n");
+    }
+    let mut frame = BytesMut::with_capacity(5 + lines.len());
+    frame.put_u8(TRAILERS);
+    frame.put_u32(u32::try_from(lines.len()).unwrap_or(u32::MAX));
+    frame.extend_from_slice(&lines);
+    frame.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    fn stream(frames: Vec<Frame<Bytes>>) -> Body {
+        let frames = frames.into_iter().map(Ok::<_, BoxError>);
+        Body::boxed(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    fn pieces(pieces: &[&'static str]) -> Body {
+        let frame = |piece: &&'static str| Frame::data(Bytes::from_static(piece.as_bytes()));
+        stream(pieces.iter().map(frame).collect())
+    }
+
+    fn request(content_type: &'static str, body: Body) -> Request<Body> {
+        Request::builder().header(CONTENT_TYPE, content_type).body(body).unwrap()
+    }
+
+    async fn bytes(body: Body) -> Bytes {
+        body.collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn text_is_decoded_wherever_it_is_cut() {
+        for cut in [&["aGVsbG8="][..], &["aGVs", "bG8="], &["a", "GVsbG8", "="], &["aGVs\nbG8="]] {
+            let mut request = request("application/grpc-web-text+proto", pieces(cut));
+            Web::bridge(&mut request).unwrap();
+            assert_eq!(request.headers()[CONTENT_TYPE], "application/grpc+proto");
+            assert_eq!(request.headers()[TE], "trailers");
+            assert_eq!(bytes(request.into_body()).await, "hello", "{cut:?}");
+        }
+        let mut several = request("application/grpc-web-text", pieces(&["aGVsbG8=aGVsbG8="]));
+        Web::bridge(&mut several).unwrap();
+        assert_eq!(bytes(several.into_body()).await, "hellohello");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_base64_is_an_error() {
+        for wrong in ["aGVs!!!!", "aGVsb"] {
+            let text = Body::from(wrong);
+            let mut request = request("application/grpc-web-text", text);
+            Web::bridge(&mut request).unwrap();
+            assert!(request.into_body().collect().await.is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn other_requests_are_left_alone() {
+        for other in ["application/grpc", "application/grpc-webby", "application/json"] {
+            assert!(Web::bridge(&mut request(other, Body::Empty)).is_none(), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn trailers_become_the_last_frame() {
+        for (content_type, text) in
+            [("application/grpc-web+proto", false), ("application/grpc-web-text", true)]
+        {
+            let web = Web::bridge(&mut request(content_type, Body::Empty)).unwrap();
+            let mut trailers = HeaderMap::new();
+            trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+            let body = stream(vec![Frame::data("abc".into()), Frame::trailers(trailers)]);
+            let response = Response::builder()
+                .header(CONTENT_TYPE, "application/grpc+proto")
+                .body(body)
+                .unwrap();
+            let answer = web.answer(response);
+            assert_eq!(answer.headers()[CONTENT_TYPE], content_type);
+            let mut body = bytes(answer.into_body()).await;
+            if text {
+                body = decode(&body).unwrap();
+            }
+            assert_eq!(
+                body,
+                "abc\u{80}\0\0\0\u{10}grpc-status: 0\r\n"
+                    .chars()
+                    .map(|c| c as u8)
+                    .collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_in_the_headers_stays_there() {
+        let web = Web::bridge(&mut request("application/grpc-web", Body::Empty)).unwrap();
+        let response = Response::builder()
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(GRPC_STATUS, "5")
+            .body(Body::Empty)
+            .unwrap();
+        let answer = web.answer(response);
+        assert_eq!(answer.headers()[GRPC_STATUS], "5");
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/grpc-web");
+        assert!(bytes(answer.into_body()).await.is_empty());
+    }
+}
