@@ -18,6 +18,8 @@ pub struct Peer {
     pub secure: bool,
     /// The identity of its TLS certificate.
     pub tls_identity: Option<Arc<str>>,
+    /// The same certificate as `x-forwarded-client-cert` tells of it.
+    pub tls_certificate: Option<Arc<str>>,
     /// Which service is calling, when the connection itself tells.
     pub caller: Option<Arc<str>>,
     /// A hold on the connection, for answers that are not HTTP.
@@ -33,6 +35,7 @@ impl Peer {
             original_destination: None,
             secure: false,
             tls_identity: None,
+            tls_certificate: None,
             caller: None,
             connection,
         }

@@ -241,7 +241,12 @@ impl Handle {
     /// Sets how long this connection may go without a byte while a request is being answered.
     pub fn wait_at_most(&self, limit: Duration) {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.0.patience.store(limit, Ordering::Relaxed);
+        if self.0.busy.load(Ordering::Relaxed) > 0 {
+            // The most patient of several requests decides.
+            self.0.patience.fetch_max(limit, Ordering::Relaxed);
+        } else {
+            self.0.patience.store(limit, Ordering::Relaxed);
+        }
     }
 
     /// What [`Handle::wait_at_most`] was told, in ms.

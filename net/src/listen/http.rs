@@ -7,7 +7,7 @@ use crate::conn::{
 };
 use crate::peer::Peer;
 use crate::serve::{Greeting, Serve};
-use crate::tls::{Sniffed, explain_accept, identity, sniff};
+use crate::tls::{Sniffed, explain_accept, forwarded_certificate, identity, sniff};
 use rustls::ServerConfig;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -108,6 +108,8 @@ async fn terminate(
         Ok(stream) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             peer.tls_identity = certificate.and_then(|der| identity(der)).map(Into::into);
+            peer.tls_certificate =
+                certificate.and_then(|der| forwarded_certificate(der)).map(Into::into);
             peer.secure = true;
             Some(stream)
         }

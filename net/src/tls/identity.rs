@@ -56,7 +56,7 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate)
 }
 
-fn names<'a, 'b>(certificate: &'b X509Certificate<'a>) -> &'b [GeneralName<'a>] {
+pub(super) fn names<'a, 'b>(certificate: &'b X509Certificate<'a>) -> &'b [GeneralName<'a>] {
     let names = certificate.subject_alternative_name().ok().flatten();
     names.map_or(&[], |names| &names.value.general_names)
 }
@@ -67,7 +67,7 @@ fn usable(name: &str) -> bool {
 }
 
 /// The subject with its last part first, as RFC 4514 asks for.
-fn subject(name: &X509Name<'_>) -> Option<String> {
+pub(super) fn subject(name: &X509Name<'_>) -> Option<String> {
     let mut text = String::new();
     let parts: Vec<_> = name.iter_rdn().collect();
     for (at, part) in parts.into_iter().rev().enumerate() {

@@ -63,7 +63,7 @@ impl Call {
         let kept = found.request_id && trusted;
         let kept = kept.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);
-        record.caller = found.proxy_authorization.as_ref().and_then(proxy_user);
+        record.caller = caller(found.proxy_authorization.as_ref(), peer.as_deref());
         Self {
             request,
             asked_for: None,
@@ -138,6 +138,13 @@ impl Drop for Ongoing {
     fn drop(&mut self) {
         self.call.close(&self.proxy.log);
     }
+}
+
+/// Which service is calling, as far as the connection or the proxy user tell.
+fn caller(proxy_authorization: Option<&HeaderValue>, peer: Option<&Peer>) -> Option<Arc<str>> {
+    let peer = peer?;
+    let listener = peer.caller.clone();
+    listener.or_else(|| proxy_user(proxy_authorization?)).or_else(|| peer.tls_identity.clone())
 }
 
 /// The name in `http://NAME@proxy`: which service's program is calling.

@@ -61,6 +61,7 @@ pub(super) async fn answer(
         Target::Route => Inside::Host(host),
         Target::Undeclared => {
             let upstream = dial(snapshot, &host).await?;
+            peer.connection.wait_at_most(Timeouts::default().idle);
             tunnel::join_connected(client, upstream, peer);
             return Ok(Answer::by_stitch(Response::new(Body::Empty)));
         }

@@ -220,6 +220,9 @@ impl RequestHead for Head<'_> {
         // Said by `:authority`, and what HTTP/2 has no use for (RFC 9113 §8.2.2).
         headers.remove(HOST);
         headers.remove(CONNECTION);
+        if let Some(protocol) = self.outbound.upgrade {
+            hygiene::as_extended_connect(&mut request, protocol);
+        }
         Ok(request)
     }
 }
@@ -252,7 +255,7 @@ fn switch_protocols(
     tunnel::join_upgraded(client, upstream, call.peer.clone());
     let agreed = response.headers().get(UPGRADE).cloned();
     hygiene::clean_response(response.headers_mut());
-    hygiene::switched(&mut response, call.request.version(), agreed.unwrap_or(wanted));
+    hygiene::switched(&mut response, &call.request, agreed.unwrap_or(wanted));
     Ok(response.map(|()| Body::Empty))
 }
 

@@ -13,6 +13,9 @@ use stitch_net::{MockService, Offered};
 /// A request meets the service that was meant to answer it.
 pub(super) fn meet(service: &Arc<Service>, timeout: Timeouts, call: &mut Call) -> Step {
     call.record.meant_for(&service.state);
+    if let Some(peer) = &call.peer {
+        peer.connection.wait_at_most(timeout.idle);
+    }
     let real = || Step::Real(service.clone(), timeout);
     match (service.mode(), &service.mock) {
         (Mode::Mock, Some(mock)) => offer(&**mock, call),

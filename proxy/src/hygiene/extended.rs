@@ -1,6 +1,7 @@
 //! Upgrades in HTTP/2: there a client asks by CONNECT with a `:protocol` (RFC 8441), and the rest of
 //! the proxy sees what HTTP/1 would have said.
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{
@@ -27,17 +28,41 @@ pub fn extended_connect<B>(request: &mut Request<B>) -> Option<HeaderValue> {
     HeaderValue::from_str(protocol.as_str()).ok()
 }
 
-/// Turns the 101 of an endpoint into what the client is to hear, in the version that it speaks.
-pub fn switched<B>(response: &mut Response<B>, version: Version, protocol: HeaderValue) {
+/// Turns a GET that asks for an upgrade into the extended CONNECT that an endpoint of HTTP/2 takes.
+pub fn as_extended_connect(request: &mut Request<()>, protocol: &HeaderValue) {
+    let protocol = protocol.to_str().unwrap_or_default().to_ascii_lowercase();
+    *request.method_mut() = Method::CONNECT;
+    request.extensions_mut().insert(h2::ext::Protocol::from(protocol.as_str()));
+    request.headers_mut().remove(UPGRADE);
+    request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+}
+
+/// Turns an endpoint's consent into what the client is to hear, in the version that it speaks.
+pub fn switched<B>(response: &mut Response<()>, request: &Request<B>, protocol: HeaderValue) {
     let headers = response.headers_mut();
-    if version == Version::HTTP_2 {
+    if request.version() == Version::HTTP_2 {
         headers.remove(SEC_WEBSOCKET_ACCEPT);
         *response.status_mut() = StatusCode::OK;
-    } else {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        return;
     }
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+    // An endpoint of HTTP/2 has not seen the key.
+    if let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY)
+        && !headers.contains_key(SEC_WEBSOCKET_ACCEPT)
+    {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept(key));
+    }
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+}
+
+/// The proof that a WebSocket server has read the key (RFC 6455 §4.2.2).
+fn accept(key: &HeaderValue) -> HeaderValue {
+    let mut digest = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key.as_bytes());
+    digest.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let text = BASE64_STANDARD.encode(digest.finish());
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -75,12 +100,31 @@ mod tests {
         };
         let protocol = HeaderValue::from_static("websocket");
         let mut response = answer();
-        switched(&mut response, Version::HTTP_2, protocol.clone());
+        switched(&mut response, &connect("websocket"), protocol.clone());
         assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
         let mut response = answer();
-        switched(&mut response, Version::HTTP_11, protocol);
+        switched(&mut response, &Request::new(()), protocol);
         assert_eq!(response.status(), 101);
         assert_eq!(response.headers()[UPGRADE], "websocket");
         assert_eq!(response.headers()[CONNECTION], "upgrade");
+    }
+
+    #[test]
+    fn a_websocket_over_http_1_becomes_one_over_http_2() {
+        // The key and the proof of RFC 6455 §1.3.
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        let asked = || {
+            let builder = Request::builder().header(UPGRADE, "WebSocket");
+            builder.header(SEC_WEBSOCKET_KEY, key).body(()).unwrap()
+        };
+        let mut request = asked();
+        as_extended_connect(&mut request, &HeaderValue::from_static("WebSocket"));
+        assert_eq!((request.method(), request.headers().len()), (&Method::CONNECT, 0));
+        let protocol = request.extensions().get::<h2::ext::Protocol>().unwrap();
+        assert_eq!(protocol.as_str(), "websocket");
+        let mut response = Response::new(());
+        switched(&mut response, &asked(), HeaderValue::from_static("websocket"));
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }

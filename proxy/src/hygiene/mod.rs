@@ -13,7 +13,7 @@ mod testing;
 mod via;
 
 pub(crate) use clean::{clean_request, clean_response};
-pub(crate) use extended::{extended_connect, switched};
+pub(crate) use extended::{as_extended_connect, extended_connect, switched};
 pub(crate) use outbound::{Marks, Outbound};
 pub(crate) use request::{REQUEST_ID, new_request_id, requested_host};
 pub(crate) use via::ViaToken;

@@ -71,8 +71,8 @@ impl Outbound<'_> {
             if let Some(peer) = marks.peer {
                 let before = forwarded.then_some(cleaned);
                 write_forwarded(out, peer, marks.host, before);
-                if let Some(identity) = &peer.tls_identity {
-                    out.bytes(&X_FORWARDED_CLIENT_CERT, identity.as_bytes());
+                if let Some(certificate) = &peer.tls_certificate {
+                    out.bytes(&X_FORWARDED_CLIENT_CERT, certificate.as_bytes());
                 }
             }
         }

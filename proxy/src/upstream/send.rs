@@ -42,8 +42,9 @@ pub(crate) async fn send(
     // Boxed: all but the first are rarer, and their state is larger than all the rest.
     match endpoint.speaks() {
         Speaks::Http1 => send_h1(endpoint, body, head, limit).await,
+        Speaks::Http2 if head.upgrades() => Box::pin(upgrade_h2(endpoint, head, limit)).await,
         Speaks::Http2 => Box::pin(send_h2(endpoint, body, head, limit)).await,
-        // HTTP/2 has upgrades too, but few servers take them.
+        // HTTP/2 has upgrades too, but few servers that leave the choice take them.
         Speaks::Either if head.upgrades() => Box::pin(send_h1(endpoint, body, head, limit)).await,
         Speaks::Either => Box::pin(send_either(endpoint, body, head, limit)).await,
     }
@@ -118,6 +119,23 @@ async fn send_h2(
         // Without TLS nothing is chosen.
         Way::H1(_) => Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1"))),
     }
+}
+
+async fn upgrade_h2(
+    endpoint: &Endpoint,
+    head: &impl RequestHead,
+    limit: Duration,
+) -> Result<Received, SendError> {
+    let Way::H2(lease) = way(endpoint, limit).await? else {
+        return Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1")));
+    };
+    let head =
+        head.h2(endpoint).map_err(|error| SendError::Exchange(ExchangeError::Head(error)))?;
+    let (response, stream) = h2::upgrade(lease, head).await.map_err(SendError::Exchange)?;
+    Ok(match stream {
+        Some(stream) => Received::Switched(response, stream),
+        None => Received::Response(response.map(|()| Body::Empty)),
+    })
 }
 
 /// One exchange, and another one if the first surely was in vain.

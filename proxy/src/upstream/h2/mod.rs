@@ -6,7 +6,9 @@ mod exchange;
 mod pool;
 mod receiving;
 mod sending;
+mod upgrade;
 
 pub(super) use connection::open;
 pub(super) use exchange::exchange;
 pub(super) use pool::{Lead, Lease, lead, put, take};
+pub(super) use upgrade::upgrade;
