@@ -76,6 +76,11 @@ fn package(tool: &str) -> &str {
     match tool {
         "node" => "nodejs",
         "docker" => "docker.io",
+        "h2load" | "nghttp" => "nghttp2-client",
+        "ip" => "iproute2",
+        "postgres" | "initdb" => "postgresql",
+        "psql" => "postgresql-client",
+        "redis-cli" => "redis-tools",
         other => other,
     }
 }
