@@ -1,0 +1,101 @@
+"""What is measured and what stands behind it: nginx, HAProxy, our own small programs, stitch.
+
+Each function starts one and gives its process and its port. A section brings the configuration
+that a peer's own manual would recommend for what is asked of it.
+"""
+
+import json
+from dataclasses import dataclass
+
+from .processes import LOAD_CORE, REPO, TEST_CORE, Failed, free_port, wait_for, wait_listening
+
+
+@dataclass
+class Subject:
+    """A running thing to measure, and how to reach it."""
+
+    name: str
+    pid: int = 0
+    url: str = ""
+    host: str = "bench"
+    connections: int = 64
+    expects: str = "hello"
+    failure: str = ""
+
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx-{port}.pid;
+error_log stderr; events {{ worker_connections 8192; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; default_type text/plain;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  {http}
+}}
+"""
+
+NGINX_UPSTREAM = """server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 hello; }} }}"""
+
+HAPROXY = """
+global
+  nbthread 1
+  maxconn 8192
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+  http-reuse always
+"""
+
+
+def nginx(bench, core, http, **values):
+    port = free_port()
+    text = NGINX.format(folder=bench.folder, port=port, http=http.format(port=port, **values))
+    conf = bench.write("nginx.conf", text)
+    process = bench.start(core, "nginx", "-e", "stderr", "-p", bench.folder, "-c", conf)
+    wait_listening(process, port)
+    return process, port
+
+
+def haproxy(bench, proxies, **values):
+    port = free_port()
+    conf = bench.write("haproxy.cfg", HAPROXY + proxies.format(port=port, **values))
+    process = bench.start(TEST_CORE, "haproxy", "-db", "-f", conf)
+    wait_listening(process, port)
+    return process, port
+
+
+def ours(bench, name, *args):
+    """`hello` or `relay` from benches/hello."""
+    port = free_port()
+    binary = REPO / "target" / "release" / name
+    process = bench.start(TEST_CORE, binary, f"127.0.0.1:{port}", *args)
+    wait_listening(process, port)
+    return process, port
+
+
+def stitch(bench, binary, yaml):
+    """Started as users do, on a JSON file (which is YAML), ready when it says so."""
+    conf = bench.write("stitch.yaml", json.dumps(yaml))
+    port = free_port()
+    process = bench.start(
+        TEST_CORE, binary, "up", conf, "--format", "json",
+        "--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0",
+    )
+    wait_for(process, "the ready line", lambda: '"ready"' in process.out.read_text())
+    return process, port
+
+
+def subject(name, start, **reach):
+    try:
+        process, port = start()
+    except (Failed, OSError) as failure:
+        return Subject(name, failure=str(failure))
+    path = reach.pop("path", "/")
+    return Subject(name, process.pid, f"http://127.0.0.1:{port}{path}", **reach)
+
+
+def with_workers(services, routes=None):
+    config = {"proxy": {"workers": 1}, "services": services}
+    return config | ({"routes": routes} if routes else {})
