@@ -16,7 +16,7 @@ def milliseconds(text):
 def wrk(subject, seconds):
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{subject.connections}",
                f"-d{seconds}s", "--timeout", "10s", "--latency",
-               "-H", f"Host: {subject.host}", subject.url]
+               "-H", f"Host: {subject.host}", *subject.options, subject.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
     text = done.stdout
     bad = re.search(r"(Non-2xx.*|Socket errors:.*)", text)
@@ -29,7 +29,8 @@ def wrk(subject, seconds):
     if set(latency) != {"50", "99"}:
         raise Failed(f"wrk printed no percentiles:\n{text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
-    return count, rate, milliseconds(latency["50"]), milliseconds(latency["99"])
+    p50, p99 = milliseconds(latency["50"]), milliseconds(latency["99"])
+    return {"count": count, "rate": rate, "p50": p50, "p99": p99}
 
 
 def check(subject):

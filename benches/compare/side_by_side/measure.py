@@ -9,23 +9,11 @@ import pathlib
 import random
 import re
 import statistics
-from dataclasses import dataclass
 
-from .load import check, wrk
+from .load import check
 from .processes import Failed, note
 
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass
-class Sample:
-    """One run of the load generator against one subject."""
-
-    cpu: float  # µs per request
-    rate: float  # requests per second
-    p50: float  # ms
-    p99: float  # ms
-    rss: float  # MiB
 
 
 def family(pid):
@@ -51,10 +39,11 @@ def rss_mib(pid):
 
 
 def measure(subject, seconds):
+    """One run of the subject's load: its figures by column, the one to compare first."""
     before = cpu_seconds(subject.pid)
-    count, rate, p50, p99 = wrk(subject, seconds)
-    cpu = (cpu_seconds(subject.pid) - before) / count * 1e6
-    return Sample(cpu, rate, p50, p99, rss_mib(subject.pid))
+    told = subject.load(subject, seconds)
+    cpu = (cpu_seconds(subject.pid) - before) / told.pop("count") * 1e6
+    return {"cpu": cpu, **told, "rss": rss_mib(subject.pid)}
 
 
 def compare(subjects, options):
@@ -69,18 +58,15 @@ def compare(subjects, options):
                 if not number:
                     check(one)
                 # Round 0 warms caches, pools and allocators and is not counted.
-                sample = measure(one, options.seconds if number else 1)
+                sample = one.measure(one, options.seconds if number else 1)
             except (Failed, OSError) as failure:
                 one.failure = str(failure)
                 continue
             if number:
                 samples[one.name].append(sample)
-                note(f"round {number}: {one.name}: {sample.cpu:.2f} µs, {sample.rate:.0f}/s")
+                figures = ", ".join(f"{key} {value:.2f}" for key, value in sample.items())
+                note(f"round {number}: {one.name}: {figures}")
     return {
-        name: Sample(*(statistics.median(column) for column in zip(*map(columns, taken))))
+        name: {key: statistics.median(one[key] for one in taken) for key in taken[0]}
         for name, taken in samples.items() if taken
     }
-
-
-def columns(sample):
-    return sample.cpu, sample.rate, sample.p50, sample.p99, sample.rss

@@ -5,8 +5,11 @@ that a peer's own manual would recommend for what is asked of it.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from .load import wrk
+from .measure import measure, rss_mib
 from .processes import LOAD_CORE, REPO, TEST_CORE, Failed, free_port, wait_for, wait_listening
 
 
@@ -20,12 +23,16 @@ class Subject:
     host: str = "bench"
     connections: int = 64
     expects: str = "hello"
+    load: Callable = wrk  # what puts it to work
+    options: tuple = ()  # more options for that
+    measure: Callable = measure  # what a run gives
+    fresh: float = 0.0  # MiB resident before the first request
     failure: str = ""
 
 
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx-{port}.pid;
-error_log stderr; events {{ worker_connections 8192; }}
+error_log stderr; events {{ worker_connections 16384; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; default_type text/plain;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
@@ -39,7 +46,11 @@ NGINX_UPSTREAM = """server {{ listen 127.0.0.1:{port} backlog=4096; location / {
 HAPROXY = """
 global
   nbthread 1
-  maxconn 8192
+  no strict-limits
+  # Its pool of server connections would empty once a quarter of the descriptors is in use.
+  tune.pool-low-fd-ratio 90
+  tune.pool-high-fd-ratio 95
+  maxconn 12000
 defaults
   mode http
   timeout connect 2s
@@ -66,11 +77,11 @@ def haproxy(bench, proxies, **values):
     return process, port
 
 
-def ours(bench, name, *args):
+def ours(bench, name, *args, core=TEST_CORE):
     """`hello` or `relay` from benches/hello."""
     port = free_port()
     binary = REPO / "target" / "release" / name
-    process = bench.start(TEST_CORE, binary, f"127.0.0.1:{port}", *args)
+    process = bench.start(core, binary, f"127.0.0.1:{port}", *args)
     wait_listening(process, port)
     return process, port
 
@@ -93,9 +104,10 @@ def subject(name, start, **reach):
     except (Failed, OSError) as failure:
         return Subject(name, failure=str(failure))
     path = reach.pop("path", "/")
+    reach = {"fresh": rss_mib(process.pid)} | reach
     return Subject(name, process.pid, f"http://127.0.0.1:{port}{path}", **reach)
 
 
-def with_workers(services, routes=None):
-    config = {"proxy": {"workers": 1}, "services": services}
+def with_workers(services, routes=None, **proxy):
+    config = {"proxy": {"workers": 1, **proxy}, "services": services}
     return config | ({"routes": routes} if routes else {})

@@ -13,19 +13,32 @@ from .processes import REPO
 DOC = REPO / "docs" / "benchmarking.md"
 
 
+# Keys of a sample: what stands above the column, and digits after the point.
+COLUMNS = {
+    "cpu": ("CPU µs/request", 1),
+    "each": ("KiB/connection", 2),
+    "rate": ("requests/s", 0),
+    "p50": ("p50 ms", 2),
+    "p99": ("p99 ms", 2),
+    "rss": ("RSS MiB", 1),
+}
+
+
 def table(subjects, medians):
     base = subjects[0].name
-    lines = [f"| | CPU µs/request | × {base} | requests/s | p50 ms | p99 ms | RSS MiB |",
-             "|---|---:|---:|---:|---:|---:|---:|"]
+    keys = list(next(iter(medians.values()), {"cpu": 0}))
+    titles = [COLUMNS[key][0] for key in keys]
+    lines = [f"| | {' | '.join([titles[0], f'× {base}', *titles[1:]])} |",
+             "|---|" + "---:|" * (len(keys) + 1)]
     for one in subjects:
         sample, first = medians.get(one.name), medians.get(base)
         if one.failure or not sample:
             reason = " ".join((one.failure or "no sample").split()).replace("|", "/")
-            lines.append(f"| {one.name} | not measured: {reason[:200]} | | | | | |")
+            lines.append(f"| {one.name} | not measured: {reason[:200]} |" + " |" * len(keys))
             continue
-        ratio = f"{sample.cpu / first.cpu:.2f}" if first else "–"
-        lines.append(f"| {one.name} | {sample.cpu:.1f} | {ratio} | {sample.rate:.0f} "
-                     f"| {sample.p50:.2f} | {sample.p99:.2f} | {sample.rss:.1f} |")
+        figures = [f"{sample[key]:.{COLUMNS[key][1]}f}" for key in keys]
+        ratio = f"{sample[keys[0]] / first[keys[0]]:.2f}" if first else "–"
+        lines.append(f"| {' | '.join([one.name, figures[0], ratio, *figures[1:]])} |")
     return "\n".join(lines)
 
 

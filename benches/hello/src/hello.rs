@@ -1,10 +1,11 @@
-//! The ceiling: a bare hyper server on one thread that answers every request with `hello`.
+//! The ceiling: a bare hyper server on one thread that answers every request with `hello`, once it
+//! has read its body.
 //!
 //! `hello ADDRESS` binds, prints `ready ADDRESS` and serves until it is ended. What the product
 //! costs above this is what its own work costs.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
@@ -15,7 +16,9 @@ use std::convert::Infallible;
 use std::io::Write;
 use tokio::net::TcpListener;
 
-async fn hello(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hello(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // A body that breaks off ends the connection, which needs no answer.
+    while let Some(Ok(_)) = request.frame().await {}
     let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
