@@ -86,12 +86,13 @@ def ours(bench, name, *args, core=TEST_CORE):
     return process, port
 
 
-def stitch(bench, binary, yaml):
-    """Started as users do, on a JSON file (which is YAML), ready when it says so."""
+def stitch(bench, binary, yaml, under=()):
+    """Started as users do, on a JSON file (which is YAML), ready when it says so. `under` is a
+    tool that runs it, such as valgrind."""
     conf = bench.write("stitch.yaml", json.dumps(yaml))
     port = free_port()
     process = bench.start(
-        TEST_CORE, binary, "up", conf, "--format", "json",
+        TEST_CORE, *under, binary, "up", conf, "--format", "json",
         "--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0",
     )
     wait_for(process, "the ready line", lambda: '"ready"' in process.out.read_text())
