@@ -15,6 +15,7 @@
 //! assert_eq!(answer.json()["target"], "/hello");
 //! ```
 
+mod certificates;
 mod process;
 mod scratch;
 mod wait;
@@ -24,8 +25,11 @@ pub mod programs;
 mod stitch;
 mod upstream;
 
+pub use certificates::{Certificate, Certificates};
 pub use process::{Exit, Output, Process, Run, Running, Signal};
 pub use programs::{NatsServer, Nginx, curl, node, python, python_http};
+pub use programs::{Postgres, PythonServer, Redis, psql, redis_cli};
+pub use programs::{events_python, grpc_call, grpc_call_tls, websocket_node, websocket_python};
 pub use scratch::Scratch;
 pub use stitch::{Ready, Stitch, StitchBuilder};
 pub use upstream::{Answer, Request, Upstream, digest};

@@ -26,9 +26,17 @@ impl Nginx {
     #[track_caller]
     #[must_use]
     pub fn start(server: &str) -> Self {
+        Self::listening("", server)
+    }
+
+    /// As [`Nginx::start`], with what stands after the address in `listen`, such as
+    /// `ssl http2` or `proxy_protocol`.
+    #[track_caller]
+    #[must_use]
+    pub fn listening(options: &str, server: &str) -> Self {
         let mut said = String::new();
         for _ in 0..ATTEMPTS {
-            match Self::try_start(server) {
+            match Self::try_start(options, server) {
                 Ok(nginx) => return nginx,
                 Err(stderr) => said = stderr,
             }
@@ -37,10 +45,10 @@ impl Nginx {
     }
 
     #[track_caller]
-    fn try_start(server: &str) -> Result<Self, String> {
+    fn try_start(options: &str, server: &str) -> Result<Self, String> {
         let scratch = Scratch::new();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let file = scratch.write("nginx.conf", conf(address, server));
+        let file = scratch.write("nginx.conf", conf(address, options, server));
         let folder = scratch.path();
         let process =
             Run::tool("nginx").args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(file).spawn();
@@ -64,6 +72,12 @@ impl Nginx {
         format!("http://{}", self.address)
     }
 
+    /// `https://localhost` and its port: what a certificate for a name can stand for.
+    #[must_use]
+    pub fn https_url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
     /// The folder that its relative paths start from.
     #[must_use]
     pub fn folder(&self) -> &Scratch {
@@ -73,7 +87,7 @@ impl Nginx {
 
 /// In the foreground, unprivileged paths only, one worker; `master_process off` keeps it one
 /// process, which the group would hold anyway.
-fn conf(address: SocketAddr, server: &str) -> String {
+fn conf(address: SocketAddr, options: &str, server: &str) -> String {
     format!(
         "daemon off; master_process off; worker_processes 1; pid nginx.pid;\n\
          events {{ worker_connections 4096; }}\n\
@@ -81,14 +95,16 @@ fn conf(address: SocketAddr, server: &str) -> String {
          access_log off;\n\
          client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n\
          uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
-         server {{ listen {address};\n{server}\n}}\n}}\n"
+         server {{ listen {address} {options};\n{server}\n}}\n}}\n"
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificates::Certificates;
     use crate::http::get;
+    use crate::programs::curl;
 
     #[test]
     fn it_serves_its_snippet_and_its_folder() {
@@ -97,6 +113,26 @@ mod tests {
         assert_eq!(get(nginx.addr(), "/hi", &[]).text(), "hello");
         assert_eq!(get(nginx.addr(), "/file.txt", &[]).text(), "from a file");
         assert!(nginx.url().starts_with("http://127.0.0.1:"));
+    }
+
+    #[test]
+    fn it_speaks_tls_and_http_2() {
+        let authority = Certificates::new();
+        let pair = authority.issue(&["localhost"]);
+        let nginx = Nginx::listening(
+            "ssl http2",
+            &format!(
+                "ssl_certificate {}; ssl_certificate_key {}; \
+                 location / {{ return 200 $server_protocol; }}",
+                pair.cert.display(),
+                pair.key.display()
+            ),
+        );
+        let ca = authority.ca().display().to_string();
+        for (version, expected) in [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2.0")] {
+            let output = curl(&[version, "--cacert", &ca, &nginx.https_url()]).success();
+            assert_eq!(output.stdout, expected);
+        }
     }
 
     #[test]
