@@ -76,12 +76,16 @@ impl Watch {
         connections.iter().filter_map(Handle::upgrade).for_each(|handle| {
             handle.tell(Order::Drain);
         });
+        self.0.opened.notify_one();
     }
 
-    /// Watches until dropped; sleeps while there is nothing to watch.
+    /// Watches until closed and without connections; sleeps while there is nothing to watch.
     pub async fn keep(self) {
         loop {
             if self.sweep() == 0 {
+                if self.0.closing.load(Ordering::Acquire) {
+                    return;
+                }
                 self.0.opened.notified().await;
             }
             tokio::time::sleep(SWEEP).await;
@@ -184,6 +188,26 @@ mod tests {
         let early = watch.open(None);
         watch.close();
         assert!(early.is_told(Order::Drain) && watch.open(None).is_told(Order::Drain));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_run_on_until_the_last_connection_is_gone() {
+        let watch = watch();
+        let watching = tokio::spawn(watch.clone().keep());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let busy = watch.open(None);
+        busy.enter(Phase::Busy);
+        watch.close();
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        assert!(busy.is_told(Order::Stalled) && !watching.is_finished());
+        drop(busy);
+        watching.await.unwrap();
+
+        let unused = self::watch();
+        let watching = tokio::spawn(unused.clone().keep());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        unused.close();
+        watching.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

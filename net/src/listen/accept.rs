@@ -56,7 +56,8 @@ pub async fn accept<H: Handler>(
     let acceptor = Acceptor::new(listener)?;
     let draining = options.drain.begun();
     let watch = Watch::new(options.timers);
-    let watching = tokio::spawn(watch.clone().keep());
+    // For as long as connections last, which may be longer than the listener.
+    tokio::spawn(watch.clone().keep());
     let accepting = accept_until_stopped(&acceptor, handler, &options, &watch);
     tokio::select! {
         biased;
@@ -65,7 +66,6 @@ pub async fn accept<H: Handler>(
         () = accepting => {}
     }
     watch.close();
-    watching.abort();
     Ok(())
 }
 
