@@ -209,3 +209,7 @@ async fn way(endpoint: &Endpoint, limit: Duration) -> Result<Way, SendError> {
     }
     Ok(way)
 }
+
+#[cfg(test)]
+#[path = "send_tests.rs"]
+mod tests;
