@@ -40,9 +40,11 @@ where
         match read_until(&mut io, &peer.connection, Opening::of_http).await {
             Ok(Opening::Tls) => Box::pin(self.greet(io, peer)).await,
             Ok(_) if self.serve.requires_tls() => finish(io, TLS_ONLY).await,
-            Ok(Opening::Http2) => self.drive(Stream::Plain(io), peer, true).await,
+            Ok(Opening::Http2) => Box::pin(self.drive(Stream::Plain(io), peer, true)).await,
+            // The usual case stands here itself: each future within a future costs every request.
             Ok(Opening::Http1 | Opening::Opaque) => {
-                self.drive(Stream::Plain(io), peer, false).await;
+                let (serve, peer) = (self.serve.clone(), Arc::new(peer));
+                drive_h1(Stream::Plain(io), peer, serve, self.header_bytes).await;
             }
             Err(Unopened::HeaderTimeout) => {
                 count_header_timeout(&peer);

@@ -38,7 +38,11 @@ pub(super) async fn answer(
     call.in_flight = Some(in_flight);
     let host = call.host.as_ref().filter(|_| service.declared.preserve_host);
     let host = host.unwrap_or(&endpoint.host).clone();
-    let mut response = exchange(proxy, endpoint, host, timeout, call).await?;
+    let mut response = if may_be_grpc(endpoint, call) {
+        Box::pin(attempt_grpc(proxy, endpoint, host, timeout, call)).await?
+    } else {
+        attempt(proxy, endpoint, host, timeout, call).await?
+    };
     response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
     Ok(Answer { response, source: Source::Real, reason: None })
 }
@@ -56,7 +60,7 @@ pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut 
     let endpoint =
         snapshot.forward.target(scheme, target.host, port).map_err(|error| no_tls(&error))?;
     let host = endpoint.host.clone();
-    let mut response = exchange(proxy, &endpoint, host, Timeouts::default(), call).await?;
+    let mut response = attempt(proxy, &endpoint, host, Timeouts::default(), call).await?;
     proxy.via.add(response.headers_mut());
     Ok(Answer { response, source: Source::Real, reason: None })
 }
@@ -66,18 +70,9 @@ pub(super) fn no_tls(error: &TlsError) -> Box<Failure> {
     Box::new(Failure::BadRequest { why: error.to_string(), hint: "check the target's host" })
 }
 
-async fn exchange(
-    proxy: &Arc<Proxy>,
-    endpoint: &Arc<Endpoint>,
-    host: HeaderValue,
-    timeout: Timeouts,
-    call: &mut Call,
-) -> Result<Response<Body>, Box<Failure>> {
-    if call.deadline.is_none() && endpoint.speaks() == Speaks::Http1 {
-        attempt(proxy, endpoint, host, timeout, call).await
-    } else {
-        Box::pin(attempt_grpc(proxy, endpoint, host, timeout, call)).await
-    }
+/// Whether an attempt may be a gRPC call.
+fn may_be_grpc(endpoint: &Endpoint, call: &Call) -> bool {
+    call.deadline.is_some() || endpoint.speaks() != Speaks::Http1
 }
 
 /// One attempt of what may be a gRPC call: it has to be over at its deadline, and may have come from

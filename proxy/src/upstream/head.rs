@@ -34,11 +34,13 @@ pub(crate) trait HeaderSink {
 }
 
 impl HeaderSink for Vec<u8> {
+    #[inline]
     fn value(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.bytes(name, value.as_bytes());
     }
 
     /// One line of HTTP/1.
+    #[inline]
     fn bytes(&mut self, name: &HeaderName, value: &[u8]) {
         let name = name.as_str().as_bytes();
         self.reserve(name.len() + value.len() + 4);

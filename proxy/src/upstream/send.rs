@@ -39,52 +39,60 @@ pub(crate) async fn send(
     head: &impl RequestHead,
     limit: Duration,
 ) -> Result<Received, SendError> {
-    // Boxed: all but the first are rarer, and their state is larger than all the rest.
-    match endpoint.speaks() {
-        Speaks::Http1 => send_h1(endpoint, body, head, limit).await,
-        Speaks::Http2 if head.upgrades() => Box::pin(upgrade_h2(endpoint, head, limit)).await,
-        Speaks::Http2 => Box::pin(send_h2(endpoint, body, head, limit)).await,
-        // HTTP/2 has upgrades too, but few servers that leave the choice take them.
-        Speaks::Either if head.upgrades() => Box::pin(send_h1(endpoint, body, head, limit)).await,
-        Speaks::Either => Box::pin(send_either(endpoint, body, head, limit)).await,
+    if endpoint.speaks() != Speaks::Http1 {
+        return Box::pin(send_otherwise(endpoint, body, head, limit)).await;
+    }
+    // The usual case stands here itself: each future within a future costs every request.
+    let mut sending = Sending::new(head, body);
+    if let Some(connection) = pool::take(endpoint.id, !sending.may_be_repeated()) {
+        let mut exchange = Exchange::new(connection, sending);
+        match poll_fn(|cx| exchange.poll_head(cx)).await {
+            Ok(head) => return Ok(exchange.into_received(head, endpoint.id)),
+            Err(error) => match exchange.into_unanswered(&error) {
+                Some(unanswered) => sending = unanswered,
+                None => return Err(SendError::Exchange(error)),
+            },
+        }
+    }
+    // Boxed: connecting is rare, and its state is larger than all the rest.
+    Box::pin(send_h1(endpoint, sending, limit)).await
+}
+
+/// Over a new connection of HTTP/1.
+async fn send_h1(
+    endpoint: &Endpoint,
+    sending: Sending,
+    limit: Duration,
+) -> Result<Received, SendError> {
+    let wire = connect(endpoint, Offer::Http1, limit).await.map_err(SendError::Connect)?;
+    exchange_h1(endpoint, wire, sending).await
+}
+
+async fn exchange_h1(
+    endpoint: &Endpoint,
+    wire: Wire,
+    sending: Sending,
+) -> Result<Received, SendError> {
+    let mut exchange = Exchange::new(Connection::new(wire), sending);
+    match poll_fn(|cx| exchange.poll_head(cx)).await {
+        Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
+        Err(error) => Err(SendError::Exchange(error)),
     }
 }
 
-async fn send_h1(
+/// To endpoints that speak HTTP/2, or that choose.
+async fn send_otherwise(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
     limit: Duration,
 ) -> Result<Received, SendError> {
-    let mut sending = Sending::new(head, body);
-    if let Some(connection) = pool::take(endpoint.id, !sending.may_be_repeated()) {
-        match exchange_h1(endpoint, connection, sending).await {
-            Ok(received) => return Ok(received),
-            Err((_, Some(unanswered))) => sending = *unanswered,
-            Err((error, None)) => return Err(SendError::Exchange(error)),
-        }
-    }
-    Box::pin(async {
-        let wire = connect(endpoint, Offer::Http1, limit).await.map_err(SendError::Connect)?;
-        let sent = exchange_h1(endpoint, Connection::new(wire), sending).await;
-        sent.map_err(|(error, _)| SendError::Exchange(error))
-    })
-    .await
-}
-
-/// One exchange; on failure also the request, if it may be sent on another connection.
-async fn exchange_h1(
-    endpoint: &Endpoint,
-    connection: Connection,
-    sending: Sending,
-) -> Result<Received, (ExchangeError, Option<Box<Sending>>)> {
-    let mut exchange = Exchange::new(connection, sending);
-    match poll_fn(|cx| exchange.poll_head(cx)).await {
-        Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
-        Err(error) => {
-            let unanswered = exchange.into_unanswered(&error).map(Box::new);
-            Err((error, unanswered))
-        }
+    match (endpoint.speaks(), head.upgrades()) {
+        (Speaks::Http2, true) => upgrade_h2(endpoint, head, limit).await,
+        (Speaks::Http2, false) => send_h2(endpoint, body, head, limit).await,
+        // HTTP/2 has upgrades too, but few servers that leave the choice take them.
+        (_, true) => send_h1(endpoint, Sending::new(head, body), limit).await,
+        (_, false) => send_either(endpoint, body, head, limit).await,
     }
 }
 
@@ -95,15 +103,19 @@ async fn send_either(
     head: &impl RequestHead,
     limit: Duration,
 ) -> Result<Received, SendError> {
-    if endpoint.prefers_h1() && pool::has(endpoint.id) {
-        return send_h1(endpoint, body, head, limit).await;
+    let repeatable = is_idempotent(head.method()) && body.is_end_stream();
+    if let Some(connection) = pool::take(endpoint.id, !repeatable) {
+        let mut exchange = Exchange::new(connection, Sending::new(head, body));
+        return match poll_fn(|cx| exchange.poll_head(cx)).await {
+            Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
+            Err(error) => match exchange.into_unanswered(&error) {
+                Some(unanswered) => send_h1(endpoint, unanswered, limit).await,
+                None => Err(SendError::Exchange(error)),
+            },
+        };
     }
     match way(endpoint, limit).await? {
-        Way::H1(wire) => {
-            let sending = Sending::new(head, body);
-            let sent = exchange_h1(endpoint, Connection::new(*wire), sending).await;
-            sent.map_err(|(error, _)| SendError::Exchange(error))
-        }
+        Way::H1(wire) => exchange_h1(endpoint, *wire, Sending::new(head, body)).await,
         Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limit).await,
     }
 }

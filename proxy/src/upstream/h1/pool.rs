@@ -51,11 +51,6 @@ pub(crate) fn take(endpoint: u64, surely: bool) -> Option<Connection> {
     })
 }
 
-/// Whether an endpoint has idle connections, be they alive or not.
-pub(crate) fn has(endpoint: u64) -> bool {
-    POOL.with_borrow(|pool| pool.idle.get(&endpoint).is_some_and(|idle| !idle.is_empty()))
-}
-
 /// Keeps a connection whose exchange is over.
 pub(super) fn put(endpoint: u64, connection: Connection) {
     let start_sweeper = POOL.with_borrow_mut(|pool| {
