@@ -29,8 +29,10 @@ impl Certificates {
     pub fn new() -> Self {
         let scratch = Scratch::new();
         let config = scratch.write("openssl.cnf", CONFIG);
-        let _ = openssl(&config)
-            .args(["req", "-x509", "-days", "2", "-subj", "/CN=authority", "-out"])
+        // Authorities of one name would be taken for one whose key was replaced.
+        let name = scratch.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        openssl(&config)
+            .args(["req", "-x509", "-days", "2", "-subj", &format!("/CN={name}"), "-out"])
             .arg(scratch.join("ca.crt"))
             .args(["-extensions", "authority"])
             .args(KEY)
@@ -68,7 +70,7 @@ impl Certificates {
         let (cert, key, request) = (file("crt"), file("key"), file("csr"));
         let alternatives: Vec<String> = names.iter().map(|name| alternative(name)).collect();
         let config = self.scratch.join("openssl.cnf");
-        let _ = openssl(&config)
+        openssl(&config)
             .args(["req", "-new", "-subj", &format!("/CN={}", names[0]), "-addext"])
             .arg(format!("subjectAltName={}", alternatives.join(",")))
             .arg("-out")
@@ -77,7 +79,7 @@ impl Certificates {
             .arg(&key)
             .output()
             .success();
-        let _ = openssl(&config)
+        openssl(&config)
             .args(["x509", "-req", "-copy_extensions", "copy", "-days", &days.to_string(), "-in"])
             .arg(&request)
             .arg("-CA")

@@ -44,7 +44,6 @@ impl Output {
     /// # Panics
     /// Showing both outputs, when it did not.
     #[track_caller]
-    #[must_use]
     pub fn success(self) -> Self {
         let Self { exit, stdout, stderr } = &self;
         assert_eq!(*exit, Exit::Code(0), "stdout:\n{stdout}\nstderr:\n{stderr}");

@@ -24,7 +24,7 @@ impl Postgres {
     pub fn start() -> Self {
         let scratch = open_scratch();
         let data = scratch.join("data");
-        let _ = as_somebody(&postgres_program("initdb"))
+        as_somebody(&postgres_program("initdb"))
             .args(["--no-sync", "--auth=trust", "--username=test", "--encoding=UTF8", "-D"])
             .arg(&data)
             .output()

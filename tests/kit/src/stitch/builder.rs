@@ -19,6 +19,7 @@ pub struct StitchBuilder {
     command: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    own_listen: bool,
 }
 
 impl StitchBuilder {
@@ -30,6 +31,7 @@ impl StitchBuilder {
             command: "up".to_owned(),
             args: Vec::new(),
             env: Vec::new(),
+            own_listen: false,
         }
     }
 
@@ -72,6 +74,13 @@ impl StitchBuilder {
         self
     }
 
+    /// Leaves `proxy.listen` as the file says, instead of one free port. Ports in it should be 0.
+    #[must_use]
+    pub fn listens_as_written(mut self) -> Self {
+        self.own_listen = true;
+        self
+    }
+
     /// Another program instead of the binary under test.
     #[must_use]
     pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
@@ -106,7 +115,10 @@ impl StitchBuilder {
 
     /// Options for a run beside others: free ports, events as JSON.
     fn free_ports(&self) -> Vec<&'static str> {
-        let mut options = vec![("--format", "json"), ("--listen", "127.0.0.1:0")];
+        let mut options = vec![("--format", "json")];
+        if !self.own_listen {
+            options.push(("--listen", "127.0.0.1:0"));
+        }
         if self.command != "mockd" {
             options.push(("--admin", "127.0.0.1:0"));
         }
