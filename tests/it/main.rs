@@ -22,5 +22,6 @@ mod reload;
 mod routing;
 mod scale;
 mod streaming;
+mod tcp;
 mod tls;
 mod websocket;
