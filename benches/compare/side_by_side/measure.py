@@ -10,7 +10,6 @@ import random
 import re
 import statistics
 
-from .load import check
 from .processes import Failed, note
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -56,7 +55,7 @@ def compare(subjects, options):
                 continue
             try:
                 if not number:
-                    check(one)
+                    one.check(one)
                 # Round 0 warms caches, pools and allocators and is not counted.
                 sample = one.measure(one, options.seconds if number else 1)
             except (Failed, OSError) as failure:

@@ -5,10 +5,11 @@ that a peer's own manual would recommend for what is asked of it.
 """
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .load import wrk
+from .load import check, wrk
 from .measure import measure, rss_mib
 from .processes import LOAD_CORE, REPO, TEST_CORE, Failed, free_port, wait_for, wait_listening
 
@@ -23,6 +24,7 @@ class Subject:
     host: str = "bench"
     connections: int = 64
     expects: str = "hello"
+    check: Callable = check  # that it answers rightly
     load: Callable = wrk  # what puts it to work
     options: tuple = ()  # more options for that
     measure: Callable = measure  # what a run gives
@@ -78,7 +80,7 @@ def haproxy(bench, proxies, **values):
 
 
 def ours(bench, name, *args, core=TEST_CORE):
-    """`hello` or `relay` from benches/hello."""
+    """`hello`, `grpc` or `relay` from benches/hello."""
     port = free_port()
     binary = REPO / "target" / "release" / name
     process = bench.start(core, binary, f"127.0.0.1:{port}", *args)
@@ -104,11 +106,22 @@ def subject(name, start, **reach):
         process, port = start()
     except (Failed, OSError) as failure:
         return Subject(name, failure=str(failure))
-    path = reach.pop("path", "/")
+    scheme, path = reach.pop("scheme", "http"), reach.pop("path", "/")
     reach = {"fresh": rss_mib(process.pid)} | reach
-    return Subject(name, process.pid, f"http://127.0.0.1:{port}{path}", **reach)
+    return Subject(name, process.pid, f"{scheme}://127.0.0.1:{port}{path}", **reach)
 
 
 def with_workers(services, routes=None, **proxy):
     config = {"proxy": {"workers": 1, **proxy}, "services": services}
     return config | ({"routes": routes} if routes else {})
+
+
+def certificate(bench):
+    """A self-signed certificate and its key, and both in one file, as HAProxy wants them."""
+    cert, key, both = (bench.folder / f"tls.{ending}" for ending in ("crt", "key", "pem"))
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-days", "2",
+               "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=bench",
+               "-addext", "subjectAltName=DNS:bench,IP:127.0.0.1", "-out", cert, "-keyout", key]
+    subprocess.run(command, check=True, capture_output=True)
+    both.write_text(cert.read_text() + key.read_text())
+    return cert, key, both
