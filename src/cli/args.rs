@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Print what sets the proxy variables in a shell
     Env(EnvArgs),
+    /// Show the certificate authority that HTTPS is looked into with, for programs to trust
+    Ca(CaArgs),
     /// Wait until a running stitch is ready
     Wait(WaitArgs),
     /// Ask a running stitch once whether it is ready (for container health checks)
@@ -240,6 +242,44 @@ pub(crate) struct EnvArgs {
     /// Take the variables back instead
     #[arg(long)]
     pub(crate) unset: bool,
+}
+
+/// `stitch ca`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The CA is made at the first use, by whichever command comes first. It is kept in $STITCH_CA_DIR, else in
+the user's data folder. Its key never leaves that folder.
+
+Examples:
+  stitch ca export --out stitch-ca.pem        for a trust store
+  stitch ca export --bundle --out roots.pem   for programs that replace their roots by one file
+  stitch ca fingerprint                       to compare with what a trust store shows")]
+pub(crate) struct CaArgs {
+    /// What to show.
+    #[command(subcommand)]
+    pub(crate) command: CaCommand,
+}
+
+/// What `stitch ca` can show.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Print the CA's certificate as PEM
+    Export(CaExportArgs),
+    /// Print the folder that holds the CA
+    Path,
+    /// Print the SHA-256 fingerprint of the CA's certificate
+    Fingerprint,
+}
+
+/// `stitch ca export`.
+#[derive(Debug, Args)]
+pub(crate) struct CaExportArgs {
+    /// Write it to this file instead, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// The roots that this system trusts along with it
+    #[arg(long)]
+    pub(crate) bundle: bool,
 }
 
 /// `stitch wait`.

@@ -81,3 +81,43 @@ fn the_compose_file_is_written_unless_it_is_to_be_printed() {
     let Ok(Command::Compose(compose)) = parse("compose --stdout") else { panic!("--stdout") };
     assert!(compose.stdout && compose.file.file.is_none());
 }
+
+#[test]
+fn the_ca_is_shown_in_one_way_at_a_time() {
+    let ca = |line: &str| match parse(line) {
+        Ok(Command::Ca(ca)) => ca.command,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert!(matches!(ca("ca path"), CaCommand::Path));
+    assert!(matches!(ca("ca fingerprint"), CaCommand::Fingerprint));
+    let CaCommand::Export(export) = ca("ca export --bundle --out a.pem") else { panic!("export") };
+    assert!(export.bundle && export.out.is_some());
+    for bad in ["ca", "ca path --out a", "ca export --out", "ca trust"] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+}
+
+/// Every command, and every option that is not hidden, is in docs/commands.md.
+#[test]
+fn the_page_about_commands_knows_all_of_them() {
+    let page = include_str!("../../docs/commands.md");
+    let mut cli = Cli::command();
+    cli.build();
+    for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+        page_knows(page, command, &format!("stitch {}", command.get_name()));
+    }
+}
+
+fn page_knows(page: &str, command: &clap::Command, name: &str) {
+    // All but the first of several stand without the program's name.
+    let last = format!("`{}`", command.get_name());
+    assert!(page.contains(name) || page.contains(&last), "nothing about {name}");
+    for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+        let long = argument.get_long().filter(|long| !["help", "version"].contains(long));
+        let known = long.is_none_or(|long| page.contains(&format!("--{long}")));
+        assert!(known, "nothing about {:?} of {name}", argument.get_long());
+    }
+    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        page_knows(page, inner, &format!("{name} {}", inner.get_name()));
+    }
+}

@@ -4,7 +4,8 @@ pub(crate) mod args;
 mod values;
 
 pub(crate) use args::{
-    CheckArgs, Cli, Command, ComposeArgs, DownArgs, EnvArgs, ExplainArgs, FileArg, HealthArgs,
-    MockdArgs, ProxyArgs, ProxyChoice, RunArgs, UpArgs, VersionArgs, WaitArgs,
+    CaArgs, CaCommand, CaExportArgs, CheckArgs, Cli, Command, ComposeArgs, DownArgs, EnvArgs,
+    ExplainArgs, FileArg, HealthArgs, MockdArgs, ProxyArgs, ProxyChoice, RunArgs, UpArgs,
+    VersionArgs, WaitArgs,
 };
 pub(crate) use values::{Endpoint, Format, Shell};

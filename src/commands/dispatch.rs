@@ -1,6 +1,6 @@
 //! From a parsed command line to the command that it means.
 
-use super::{check, compose, env, explain, health, run, schema, up, version, wait};
+use super::{ca, check, compose, env, explain, health, run, schema, up, version, wait};
 use crate::cli::Command;
 use crate::exit::{ExitCode, Failure};
 use std::future::Future;
@@ -11,6 +11,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Check(args) => check::run(&args),
         Command::Run(args) => block_on(run::run(&args)),
         Command::Env(args) => env::run(&args),
+        Command::Ca(args) => ca::run(&args),
         Command::Wait(args) => block_on(wait::run(&args)),
         Command::Health(args) => block_on(health::run(&args)),
         Command::Compose(args) => compose::file(&args),

@@ -1,5 +1,6 @@
 //! What each subcommand does: one file per command, each from arguments to exit code.
 
+mod ca;
 mod check;
 mod compose;
 mod dispatch;

@@ -14,6 +14,7 @@ mod failures;
 mod forward;
 mod grpc;
 mod h2;
+mod https;
 mod hygiene;
 mod local_services;
 mod mockd_apart;
