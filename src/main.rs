@@ -20,6 +20,7 @@ mod serve;
 mod supervise;
 #[cfg(test)]
 mod testing;
+mod trust;
 
 use clap::Parser as _;
 use cli::Cli;

@@ -7,11 +7,13 @@ use crate::cli::{FileArg, ProxyChoice, RunArgs};
 use crate::exit::{ExitCode, Failure};
 use crate::file::{self, Choice};
 use crate::proxy_env::ProxyAddress;
+use crate::trust::Trust;
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 use stitch_config::model::ListenAddress;
@@ -32,13 +34,13 @@ const DEFAULT_PROXY: &str = "http://127.0.0.1:8080";
 pub(super) async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (program, arguments) =
         args.command.split_first().ok_or_else(|| Failure::usage("no program is given after --"))?;
-    let proxy = proxy(&args.file, &args.proxy)?;
-    if let Err(why) = probe(&proxy).await {
-        let at = proxy.authority();
+    let surroundings = Surroundings::find(&args.file, &args.proxy)?;
+    if let Err(why) = probe(&surroundings.proxy).await {
+        let at = surroundings.proxy.authority();
         eprintln!("warning: no proxy answers at {at} ({why}); start it with `stitch up`");
     }
     let mut command = Command::new(program);
-    command.args(arguments).envs(proxy.variables());
+    command.args(arguments).envs(surroundings.variables());
     // Taken before the program starts, so that no signal falls between.
     let signals = Signals::new()?;
     let child = command.spawn().map_err(|error| not_started(program, &error))?;
@@ -46,29 +48,71 @@ pub(super) async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Program(code_of(status)))
 }
 
-/// The proxy that a program should use.
-pub(super) fn proxy(file: &FileArg, choice: &ProxyChoice) -> Result<ProxyAddress, Failure> {
-    let environment = match (&choice.proxy, env::var("STITCH_PROXY")) {
-        (Some(proxy), _) => Some(proxy.clone()),
-        (None, Ok(proxy)) => Some(
-            proxy
-                .parse()
-                .map_err(|error: String| Failure::usage(format!("STITCH_PROXY: {error}")))?,
-        ),
-        (None, Err(_)) => None,
-    };
-    let proxy = match file::choose(file, environment) {
-        Choice::Environment(proxy) => proxy,
-        Choice::Nothing => DEFAULT_PROXY.parse().map_err(|error: String| Failure::usage(error))?,
-        Choice::File(path) => {
-            let listen = file::load_valid(&path)?.config.proxy.listen;
-            let mut listen = listen.iter().filter_map(ListenAddress::tcp);
-            ProxyAddress::from(listen.find(|address| address.port() != 0).ok_or_else(|| {
-                Failure::usage("proxy.listen is a port picked at start: pass --proxy with its URL")
-            })?)
+/// What a program should find around it.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// The proxy that it should use.
+    pub(super) proxy: ProxyAddress,
+    /// The CA that it should trust.
+    pub(super) trust: Option<Trust>,
+}
+
+impl Surroundings {
+    pub(super) fn find(file: &FileArg, choice: &ProxyChoice) -> Result<Self, Failure> {
+        let environment = match (&choice.proxy, env::var("STITCH_PROXY")) {
+            (Some(proxy), _) => Some(proxy.clone()),
+            (None, Ok(proxy)) => Some(
+                proxy
+                    .parse()
+                    .map_err(|error: String| Failure::usage(format!("STITCH_PROXY: {error}")))?,
+            ),
+            (None, Err(_)) => None,
+        };
+        let found = match file::choose(file, environment) {
+            Choice::File(path) => Self::of_file(&path)?,
+            Choice::Environment(proxy) => Self { proxy, trust: trust_if_made() },
+            Choice::Nothing => {
+                let proxy = DEFAULT_PROXY.parse().map_err(|error: String| Failure::usage(error))?;
+                Self { proxy, trust: trust_if_made() }
+            }
+        };
+        Ok(Self { proxy: found.proxy.named(choice.name.as_deref()), ..found })
+    }
+
+    fn of_file(path: &Path) -> Result<Self, Failure> {
+        let config = file::load_valid(path)?.config;
+        if config.proxy.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) {
+            eprintln!(
+                "warning: proxy.tls.client_ca refuses plain connections, and programs talk to a \
+                 proxy in no other way"
+            );
         }
-    };
-    Ok(proxy.named(choice.name.as_deref()))
+        let mut listen = config.proxy.listen.iter().filter_map(ListenAddress::tcp).peekable();
+        let no_address = match listen.peek() {
+            Some(_) => "proxy.listen is a port picked at start: pass --proxy with its URL",
+            None => {
+                "proxy.listen is a socket, and programs look for a proxy at an address: add one, or pass --proxy with a URL"
+            }
+        };
+        let proxy = listen.find(|address| address.port() != 0);
+        let proxy = proxy.ok_or_else(|| Failure::usage(no_address))?;
+        Ok(Self { proxy: proxy.into(), trust: Trust::of(&config).map_err(Failure::runtime)? })
+    }
+
+    /// Every variable to set.
+    pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
+        let trust = self.trust.iter().flat_map(Trust::variables);
+        self.proxy.variables().into_iter().chain(trust).collect()
+    }
+}
+
+/// Whether the proxy looks into HTTPS at all is unknown here, so that a CA that cannot be used is no
+/// reason to stop.
+fn trust_if_made() -> Option<Trust> {
+    Trust::if_made().unwrap_or_else(|why| {
+        eprintln!("warning: no CA is given to the program: {why}");
+        None
+    })
 }
 
 async fn probe(proxy: &ProxyAddress) -> io::Result<()> {
@@ -167,16 +211,28 @@ mod tests {
     #[test]
     fn the_file_says_where_the_proxy_is() {
         let scratch = Scratch::new();
-        let found = proxy(&file(&scratch, "0.0.0.0:8088"), &choice(None, Some("web"))).unwrap();
-        assert_eq!(found.to_string(), "http://web@127.0.0.1:8088");
+        let file = file(&scratch, "0.0.0.0:8088");
+        let found = Surroundings::find(&file, &choice(None, Some("web"))).unwrap();
+        assert_eq!(found.proxy.to_string(), "http://web@127.0.0.1:8088");
+        assert_eq!(found.trust, None);
     }
 
     #[test]
     fn a_port_picked_at_start_must_be_told() {
         let scratch = Scratch::new();
-        let failure = proxy(&file(&scratch, "127.0.0.1:0"), &choice(None, None)).unwrap_err();
+        let file = file(&scratch, "127.0.0.1:0");
+        let failure = Surroundings::find(&file, &choice(None, None)).unwrap_err();
         assert_eq!(failure.exit, ExitCode::Usage);
         assert!(failure.message().unwrap().contains("--proxy"));
+    }
+
+    #[test]
+    fn a_socket_is_no_proxy_for_programs() {
+        let scratch = Scratch::new();
+        let file = file(&scratch, "unix:./stitch.sock");
+        let failure = Surroundings::find(&file, &choice(None, None)).unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Usage);
+        assert!(failure.message().unwrap().contains("is a socket"));
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::probe::Probe;
 use crate::proxy_env::ProxyAddress;
+use crate::trust::Trust;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,17 +23,33 @@ pub(super) struct Spec {
     pub(super) probe: Probe,
 }
 
-/// The command of every service that has one, in file order.
-pub(super) fn specs(config: &Config, proxy: &ProxyAddress) -> Vec<Spec> {
-    config.services.iter().filter_map(|service| spec(service, proxy)).collect()
+/// What commands find around them that are `proxied`.
+#[derive(Clone, Debug)]
+pub(super) struct Around {
+    /// Where they send their calls.
+    pub(super) proxy: ProxyAddress,
+    /// The CA that they trust.
+    pub(super) trust: Option<Trust>,
 }
 
-fn spec(service: &Service, proxy: &ProxyAddress) -> Option<Spec> {
+impl Around {
+    fn variables(&self, name: &str) -> impl Iterator<Item = (String, String)> {
+        let proxy = self.proxy.clone().named(Some(name)).variables();
+        let trust = self.trust.iter().flat_map(Trust::variables);
+        proxy.into_iter().chain(trust).map(|(name, value)| (name.to_owned(), value))
+    }
+}
+
+/// The command of every service that has one, in file order.
+pub(super) fn specs(config: &Config, around: &Around) -> Vec<Spec> {
+    config.services.iter().filter_map(|service| spec(service, around)).collect()
+}
+
+fn spec(service: &Service, around: &Around) -> Option<Spec> {
     let command = service.command.as_ref()?;
-    let proxied = command.proxied.then(|| proxy.clone().named(Some(&service.name)).variables());
-    let proxied = proxied.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
+    let proxied = command.proxied.then(|| around.variables(&service.name));
     // The file has the last word, even on proxy variables.
-    let env = proxied.chain(service.env.iter().cloned()).collect();
+    let env = proxied.into_iter().flatten().chain(service.env.iter().cloned()).collect();
     let here = command.directory.as_os_str().is_empty();
     Some(Spec {
         name: service.name.clone(),
@@ -71,8 +88,8 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn proxy() -> ProxyAddress {
-        "127.0.0.1:8080".parse().unwrap()
+    fn around() -> Around {
+        Around { proxy: "127.0.0.1:8080".parse().unwrap(), trust: None }
     }
 
     #[test]
@@ -83,7 +100,7 @@ mod tests {
   other: { url: 'http://localhost:8001' }
 ",
         );
-        let specs = specs(&config, &proxy());
+        let specs = specs(&config, &around());
         assert_eq!(specs.len(), 1);
         assert_eq!(specs[0].argv, ["cargo", "run", "-q"]);
         assert_eq!(specs[0].directory, PathBuf::from("."));
@@ -97,7 +114,7 @@ mod tests {
   web: { url: 'http://localhost:1', command: ./web, proxied: true, env: { NO_PROXY: example.com } }
 ",
         );
-        let env = &specs(&config, &proxy())[0].env;
+        let env = &specs(&config, &around())[0].env;
         assert!(env.contains(&("http_proxy".into(), "http://web@127.0.0.1:8080".into())));
         assert_eq!(env.last(), Some(&("NO_PROXY".into(), "example.com".into())));
     }

@@ -3,8 +3,9 @@
 use super::board::{Board, CommandState, State};
 use super::keeper::{Keeper, Timing};
 use super::output::Output;
-use super::plan::{Spec, prerequisites, specs};
+use super::plan::{Around, Spec, prerequisites, specs};
 use crate::proxy_env::ProxyAddress;
+use crate::trust::Trust;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,7 +55,7 @@ impl Supervisor {
     /// Follows a changed configuration: commands that are the same go on running, changed ones are
     /// restarted, missing ones stopped.
     pub(crate) fn update(&self, config: &Config) {
-        let wanted = specs(config, &self.proxy);
+        let wanted = specs(config, &self.around(config));
         let mut order = prerequisites(config);
         self.output.names(wanted.iter().map(|spec| &*spec.name));
         let mut commands = self.commands();
@@ -91,6 +92,18 @@ impl Supervisor {
             let life = tokio::spawn(keeper.run(before));
             commands.insert(spec.name.clone(), Running { spec, stop, life });
         }
+    }
+
+    fn around(&self, config: &Config) -> Around {
+        let mut commands = config.services.iter().filter_map(|service| service.command.as_ref());
+        let trust = match commands.any(|command| command.proxied) {
+            true => Trust::of(config).unwrap_or_else(|why| {
+                tracing::warn!(why, "Proxied commands are not told of the CA");
+                None
+            }),
+            false => None,
+        };
+        Around { proxy: self.proxy.clone(), trust }
     }
 
     /// Where every command stands, by name.

@@ -278,13 +278,17 @@ fn run_passes_calls_through_the_proxy_and_the_exit_code_back() {
 #[test]
 fn signals_to_run_reach_its_program() {
     let running = Stitch::up(ONE);
-    let script = "trap 'echo caught; exit 5' TERM; echo started; while :; do sleep 0.01; done";
-    let run =
-        Stitch::run(&["run", "--proxy", &running.proxy_url(), "--", "sh", "-c", script]).spawn();
-    run.pick_stdout(|line| (line == "started").then_some(()));
-    run.signal(Signal::TERM);
-    assert_eq!(run.wait_exit(), Exit::Code(5));
-    assert!(run.stdout().contains("caught"));
+    for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::HUP, "HUP")] {
+        let script = format!(
+            "trap 'echo caught; exit 5' {name}; echo started; while :; do sleep 0.01; done"
+        );
+        let args = ["run", "--proxy", &running.proxy_url(), "--", "sh", "-c", &script];
+        let run = Stitch::run(&args).spawn();
+        run.pick_stdout(|line| (line == "started").then_some(()));
+        run.signal(signal);
+        assert_eq!(run.wait_exit(), Exit::Code(5), "{name}");
+        assert!(run.stdout().contains("caught"));
+    }
 }
 
 #[test]

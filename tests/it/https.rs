@@ -1,7 +1,11 @@
 //! HTTPS through the proxy: the CA of an installation, and clients that trust it.
 
-use std::path::Path;
-use stitch_kit::{Output, Scratch, Stitch, python};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use stitch_kit::{
+    Certificates, Nginx, Output, Run, Scratch, Stitch, Upstream, curl, http, python, require,
+    wait_until,
+};
 
 /// `stitch ca ARGS…` with the CA in this folder.
 fn ca(folder: &Path, args: &[&str]) -> Output {
@@ -73,4 +77,244 @@ fn a_ca_that_cannot_be_used_is_told_with_its_file() {
     let output = ca(scratch.path(), &["export"]);
     assert_eq!((output.code(), output.stdout.as_str()), (4, ""));
     assert!(output.stderr.contains("ca.key is not PEM text"), "{}", output.stderr);
+}
+
+/// A mocked HTTPS host, looked into, and the CA that it is done with.
+struct Looked {
+    stitch: Stitch,
+    ca: Scratch,
+}
+
+const API: &str = "  api:\n    hosts: api.example.com\n    \
+    endpoints: [{ path: /hello, response: { body: { hello: world } } }]\n";
+
+impl Looked {
+    fn into_tunnels() -> Self {
+        let ca = Scratch::new();
+        let yaml = format!("proxy: {{ forward: {{ intercept_tls: true }} }}\nservices:\n{API}");
+        let folder = ca.path().to_str().unwrap();
+        let stitch = Stitch::builder().yaml(&yaml).env("STITCH_CA_DIR", folder).start();
+        Self { stitch, ca }
+    }
+
+    /// `stitch run -- …` with the address of the proxy alone.
+    fn run(&self, command: &[&str]) -> Run {
+        let proxy = self.stitch.proxy_url();
+        let args = [&["run", "--proxy", &proxy, "--"], command].concat();
+        Stitch::run(&args).env("STITCH_CA_DIR", self.ca.path().to_str().unwrap())
+    }
+
+    fn tunnels(&self, intercepted: bool) -> u64 {
+        tunnels(&self.stitch, intercepted)
+    }
+}
+
+fn tunnels(stitch: &Stitch, intercepted: bool) -> u64 {
+    let name = format!("stitch_tls_tunnels_total{{intercepted=\"{intercepted}\"}} ");
+    let metrics = http::get(stitch.admin(), "/metrics", &[]).text();
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// The interpreter with the packages that `scripts/test` installs.
+fn interpreter() -> String {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin/python3");
+    let path = if venv.exists() { venv } else { require("python3") };
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn curl_trusts_what_run_tells_it_of() {
+    let looked = Looked::into_tunnels();
+    let url = "https://api.example.com/hello";
+    let output = looked.run(&["curl", "-q", "-sS", "-D", "-", url]).output().success();
+    assert!(output.stdout.contains("x-stitch-source: mock"), "{}", output.stdout);
+    assert!(output.stdout.contains("{\"hello\":\"world\"}"), "{}", output.stdout);
+    assert_eq!((looked.tunnels(true), looked.tunnels(false)), (1, 0));
+    // Without it, nobody does.
+    let output = curl(&["-x", &looked.stitch.proxy_url(), url]);
+    assert_eq!(output.code(), 60, "{}", output.stderr);
+}
+
+#[test]
+fn python_trusts_what_run_tells_it_of() {
+    let looked = Looked::into_tunnels();
+    let script = r#"
+import json, urllib.request, httpx, requests
+url = "https://api.example.com/hello"
+told = [requests.get(url, timeout=10).json(), httpx.get(url, timeout=10).json()]
+with urllib.request.urlopen(url, timeout=10) as answer:
+    told.append(json.load(answer))
+print(json.dumps(told))
+"#;
+    let output = looked.run(&[&interpreter(), "-c", script]).output().success();
+    let told: Value = serde_json::from_str(&output.stdout).unwrap();
+    let hello = json!({ "hello": "world" });
+    assert_eq!(told, json!([hello, hello, hello]));
+    assert_eq!(looked.tunnels(true), 3);
+}
+
+/// Node's own `https` knows no proxy: the tunnel is opened by hand. Where `scripts/test` could
+/// install undici, its agents follow.
+#[test]
+fn node_trusts_what_run_tells_it_of() {
+    let looked = Looked::into_tunnels();
+    let script = r#"
+import { existsSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { createRequire } from 'node:module';
+import tls from 'node:tls';
+const proxy = new URL(process.env.HTTPS_PROXY);
+const told = [await new Promise((resolve, reject) => {
+  const connect = http.request({ host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: 'api.example.com:443' });
+  connect.on('error', reject);
+  connect.on('connect', (answer, socket) => {
+    const createConnection = () => tls.connect({ socket, servername: 'api.example.com' });
+    const request = https.get('https://api.example.com/hello', { createConnection }, (response) => {
+      let text = '';
+      response.on('data', (data) => { text += data; });
+      response.on('end', () => resolve(JSON.parse(text)));
+    });
+    request.on('error', reject);
+  });
+  connect.end();
+})];
+if (existsSync(process.env.UNDICI + '/node_modules/undici')) {
+  const undici = createRequire(process.env.UNDICI + '/')('undici');
+  for (const dispatcher of [new undici.ProxyAgent(proxy.href), new undici.EnvHttpProxyAgent()]) {
+    const answer = await undici.fetch('https://api.example.com/hello', { dispatcher });
+    told.push(await answer.json());
+  }
+}
+console.log(JSON.stringify(told));
+process.exit(0);
+"#;
+    let scratch = Scratch::new();
+    let file = scratch.write("client.mjs", script);
+    let undici: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node");
+    let client = looked.run(&["node", file.to_str().unwrap()]).env("UNDICI", &undici);
+    let told: Value = serde_json::from_str(&client.output().success().stdout).unwrap();
+    let ways = if undici.join("node_modules/undici").is_dir() { 3 } else { 1 };
+    assert_eq!(told, json!(vec![json!({ "hello": "world" }); ways]));
+    assert_eq!(looked.tunnels(true), u64::try_from(ways).unwrap());
+}
+
+#[test]
+fn the_file_says_whether_programs_are_told_of_the_ca() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("ca");
+    let print = "echo \"$SSL_CERT_FILE|$NODE_EXTRA_CA_CERTS\"";
+    let told = |intercept: bool| {
+        let yaml = format!(
+            "proxy: {{ listen: '127.0.0.1:9', forward: {{ intercept_tls: {intercept} }} }}\nservices: {{}}"
+        );
+        scratch.write("stitch.yaml", &yaml);
+        let run = Stitch::run(&["run", "stitch.yaml", "--", "sh", "-c", print]);
+        let run = run.cwd(scratch.path()).env("STITCH_CA_DIR", "ca");
+        run.output().success().stdout
+    };
+    assert_eq!(told(false), "|\n");
+    assert!(!folder.exists());
+    // A relative folder is of no use to a program that runs elsewhere.
+    let absolute = folder.parent().unwrap().canonicalize().unwrap().join("ca");
+    let at = absolute.display();
+    assert_eq!(told(true), format!("{at}/bundle.pem|{at}/ca.pem\n"));
+    assert_eq!(told(false), "|\n", "there is a CA, and the proxy looks into nothing");
+}
+
+#[test]
+fn env_sets_the_ca_and_takes_it_back() {
+    let looked = Looked::into_tunnels();
+    let folder = looked.ca.path().to_str().unwrap();
+    let printed = |args: &[&str]| {
+        let proxy = looked.stitch.proxy_url();
+        let args = [&["env", "--proxy", &proxy], args].concat();
+        Stitch::run(&args).env("STITCH_CA_DIR", folder).output().success().stdout
+    };
+    let script = format!(
+        "{set}curl -q -sS https://api.example.com/hello; echo\n{unset}\
+         echo \"${{SSL_CERT_FILE-gone}} ${{NODE_EXTRA_CA_CERTS-gone}}\"\n",
+        set = printed(&[]),
+        unset = printed(&["--unset"]),
+    );
+    let output = Run::tool("sh").args(["-c", &script]).output().success();
+    assert_eq!(output.stdout, "{\"hello\":\"world\"}\ngone gone\n", "{}", output.stderr);
+    assert!(
+        printed(&["--shell", "fish"]).contains(&format!("SSL_CERT_FILE '{folder}/bundle.pem'"))
+    );
+}
+
+#[test]
+fn a_ca_that_cannot_be_used_stops_only_who_needs_it() {
+    let scratch = Scratch::new();
+    scratch.write("ca.pem", "nonsense");
+    scratch.write("ca.key", "nonsense");
+    let yaml = "proxy: { listen: '127.0.0.1:9', forward: { intercept_tls: true } }\nservices: {}";
+    scratch.write("stitch.yaml", yaml);
+    let run = |args: &[&str]| {
+        let args = [&["run"], args, &["--", "echo", "ran"]].concat();
+        let folder = scratch.path().to_str().unwrap();
+        Stitch::run(&args).cwd(scratch.path()).env("STITCH_CA_DIR", folder).output()
+    };
+    let output = run(&["stitch.yaml"]);
+    assert_eq!((output.code(), output.stdout.as_str()), (4, ""));
+    assert!(output.stderr.contains("ca.key"), "{}", output.stderr);
+    let output = run(&["--proxy", "http://127.0.0.1:9"]).success();
+    assert_eq!(output.stdout, "ran\n");
+    assert!(output.stderr.contains("warning: no CA is given"), "{}", output.stderr);
+}
+
+#[test]
+fn a_proxied_command_trusts_the_ca_from_the_reload_on() {
+    let ca = Scratch::new();
+    let folder = ca.path().to_str().unwrap();
+    // Answers in place of commands that only say where they were told to look.
+    let upstream = Upstream::echo();
+    let yaml = |intercept: bool| {
+        let command = |name: &str, proxied: bool| {
+            format!(
+                "  {name}:\n    url: '{}'\n    proxied: {proxied}\n    \
+                 command: sh -c 'echo \"roots [$SSL_CERT_FILE]\"; exec sleep 600'\n",
+                upstream.url()
+            )
+        };
+        let (web, own) = (command("web", true), command("own", false));
+        format!("proxy: {{ forward: {{ intercept_tls: {intercept} }} }}\nservices:\n{web}{own}")
+    };
+    let stitch = Stitch::builder().yaml(&yaml(false)).env("STITCH_CA_DIR", folder).start();
+    stitch.wait_for_stderr(|line| line.starts_with("web | roots []"));
+    assert!(!ca.path().join("ca.pem").exists());
+    stitch.rewrite(&yaml(true));
+    let roots = format!("web | roots [{folder}/bundle.pem]");
+    stitch.wait_for_stderr(|line| line.starts_with(&roots));
+    assert!(!stitch.stderr().contains("own | roots [/"), "{}", stitch.stderr());
+}
+
+#[test]
+fn a_tunnel_that_is_not_looked_into_shows_the_services_own_certificate() {
+    let authority = Certificates::new();
+    let certificate = authority.issue(&["localhost"]);
+    let nginx = Nginx::listening(
+        "ssl",
+        &format!(
+            "ssl_certificate {}; ssl_certificate_key {}; location / {{ return 200 own; }}",
+            certificate.cert.display(),
+            certificate.key.display()
+        ),
+    );
+    let port = nginx.addr().port();
+    let ca = authority.ca();
+    let stitch = Stitch::up(&format!(
+        "services:\n  users: {{ url: 'https://localhost:{port}', tls: {{ ca: '{}' }} }}",
+        ca.display()
+    ));
+    // Only the service's authority is trusted: nobody stands in between.
+    let trusting = ["-x", &stitch.proxy_url(), "--cacert", ca.to_str().unwrap(), "-D", "-"];
+    let url = format!("https://localhost:{port}/");
+    let output = curl(&[&trusting[..], &[&url]].concat()).success();
+    assert!(output.stdout.ends_with("\r\n\r\nown"), "{}", output.stdout);
+    assert!(!output.stdout.contains("x-stitch-source"), "{}", output.stdout);
+    assert!(wait_until(std::time::Duration::from_secs(5), || tunnels(&stitch, false) == 1));
+    assert_eq!(tunnels(&stitch, true), 0);
 }

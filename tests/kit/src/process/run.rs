@@ -14,6 +14,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Settings that would bend the traffic of a program under test.
 const PROXY_VARIABLES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
 
+/// Settings that would have it trust others.
+const TRUST_VARIABLES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+];
+
 /// What a finished command left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -69,14 +78,17 @@ impl Run {
         Self::program(&require(name))
     }
 
-    /// A program by its path. Proxy variables of the surroundings are removed; standard input is
-    /// empty.
+    /// A program by its path. What the surroundings say about proxies and trust is removed;
+    /// standard input is empty.
     #[must_use]
     pub fn program(path: &Path) -> Self {
         let mut command = Command::new(path);
         command.stdin(Stdio::null());
         for name in PROXY_VARIABLES {
             command.env_remove(name).env_remove(name.to_uppercase());
+        }
+        for name in TRUST_VARIABLES {
+            command.env_remove(name);
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self { name, command, limit: LIMIT, scratch: None }
