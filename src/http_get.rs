@@ -8,6 +8,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -34,7 +35,17 @@ pub(crate) async fn get(authority: &str, path: &str, limit: Duration) -> io::Res
 }
 
 async fn exchange(authority: &str, path: &str) -> io::Result<Answer> {
-    let stream = TcpStream::connect(authority).await?;
+    over(TcpStream::connect(authority).await?, authority, path).await
+}
+
+/// The same over a connection that is there already.
+///
+/// # Errors
+/// When the other side does not answer HTTP.
+pub(crate) async fn over<S>(stream: S, authority: &str, path: &str) -> io::Result<Answer>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let request = Request::get(path)

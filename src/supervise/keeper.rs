@@ -101,7 +101,8 @@ impl Keeper {
         self.slot.set(State::Starting, pid);
         let words = self.listen(&mut child, tail);
         let watch = async {
-            self.spec.probe.until_up().await;
+            let service = &*self.spec.name;
+            self.spec.probe.until_up(|why| tracing::warn!(service, why, "Not up yet")).await;
             self.slot.set(State::Up, pid);
             tracing::info!(service = &*self.spec.name, pid, "Command is up");
             std::future::pending::<()>().await;

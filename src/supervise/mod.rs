@@ -5,14 +5,17 @@
 //! [`Supervisor`] holds one keeper per command and survives reloads. When stitch itself is killed
 //! (SIGKILL) its programs live on: asking the kernel to end them would need unsafe code.
 
+mod ask;
 mod board;
 mod group;
+mod grpc;
 mod keeper;
 mod output;
 mod plan;
 mod probe;
 mod restarts;
 mod supervisor;
+mod target;
 
 pub(crate) use board::State;
 pub(crate) use supervisor::Supervisor;

@@ -22,6 +22,7 @@ mod modes;
 mod reload;
 mod routing;
 mod scale;
+mod start_order;
 mod streaming;
 mod tcp;
 mod tls;

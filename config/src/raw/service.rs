@@ -105,8 +105,8 @@ record! {
 record! {
     /// What start order waits for.
     RawHealth("health") {
-        /// A path that answers 2xx once the service is ready. Default /health where a command is
-        /// declared.
+        /// A path that answers with a status below 500 once the service is ready. Default /health
+        /// where a command is declared, but none for h2c:// urls.
         "path" => path: At<Word>,
         /// The gRPC service whose health is asked for, "" for the whole server. Needs h2c:// or
         /// https://.

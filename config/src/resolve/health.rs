@@ -26,8 +26,10 @@ pub(super) fn resolve(
         return (None, Some(name.value.clone()));
     }
     let Some(At { spot, value }) = path else {
-        let has_command = raw.command.is_some();
-        return ((has_command && kind == Kind::Http).then(|| "/health".to_owned()), None);
+        // Who speaks HTTP/2 alone is a gRPC server more often than not, and has no pages.
+        let has_pages = upstreams.first().is_none_or(|upstream| upstream.scheme != Scheme::H2c);
+        let default = raw.command.is_some() && kind == Kind::Http && has_pages;
+        return (default.then(|| "/health".to_owned()), None);
     };
     if kind == Kind::Tcp {
         cx.push(

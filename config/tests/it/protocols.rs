@@ -89,6 +89,18 @@ fn a_program_of_bytes_has_no_health_page() {
 }
 
 #[test]
+fn a_program_of_http2_alone_has_no_health_page_unless_it_says_so() {
+    let config = config(
+        "services:\n\
+         \x20 grpc: { url: h2c://localhost:1, command: serve }\n\
+         \x20 paged: { url: h2c://localhost:1, command: serve, health: { path: /up } }\n\
+         \x20 secure: { url: https://localhost:1, command: serve }\n",
+    );
+    let paths: Vec<_> = config.services.iter().map(|it| it.health_path.as_deref()).collect();
+    assert_eq!(paths, [None, Some("/up"), Some("/health")]);
+}
+
+#[test]
 fn https_and_http_stand_together() {
     let config = everything();
     let api = config.service("api").unwrap();
