@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use stitch_config::model::{AllowRule, Events, Upstream};
+use stitch_config::model::{AllowRule, Events, ListenAddress, Upstream};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,9 +85,10 @@ pub(crate) struct FormatArg {
 /// surroundings differ.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct OverrideArgs {
-    /// Listen here instead of `proxy.listen`; port 0 picks a free one (repeatable)
+    /// Listen here instead of `proxy.listen`: an address, whose port 0 picks a free one, or
+    /// unix:/path (repeatable)
     #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// Serve the admin API here instead of at `proxy.admin`
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,

@@ -30,7 +30,7 @@ fn everything_after_the_dashes_is_the_program() {
 
 #[test]
 fn up_takes_overrides() {
-    let line = "up a.yaml --format json --listen 127.0.0.1:0 --listen [::1]:0 --admin 0.0.0.0:1 \
+    let line = "up a.yaml --format json --listen 127.0.0.1:0 --listen unix:/run/s --admin 0.0.0.0:1 \
                 --events in-process --forward-allow none --trust loopback,private --url a=http://b:1";
     let Ok(Command::Up(up)) = parse(line) else { panic!("up") };
     assert_eq!(up.format.format, Format::Json);
@@ -40,7 +40,9 @@ fn up_takes_overrides() {
     assert!(parse("up --trust ,").unwrap_err().contains("--trust"));
     assert!(parse("up --rebuild").is_err());
     assert!(parse("up --compose --rebuild").is_ok());
-    assert!(parse("up --listen 8080").unwrap_err().contains("8080"));
+    for bad in ["8080", "unix:", "localhost:1"] {
+        assert!(parse(&format!("up --listen {bad}")).unwrap_err().contains(bad));
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Network {
     /// Decides for a configuration.
     pub(super) fn of(config: &Config) -> Self {
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let listen = listen_ports(config).into_iter().map(|port| SocketAddr::new(any, port));
+        let listen = listen_ports(config).into_iter().map(|port| SocketAddr::new(any, port).into());
         let mut network = Self {
             overrides: Overrides {
                 listen: listen.collect(),

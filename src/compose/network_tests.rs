@@ -135,7 +135,7 @@ fn addresses_that_are_right_from_inside_are_left_alone() {
     assert!(network.overrides.urls.is_empty() && network.warnings.is_empty());
     // A command never runs in our container, wherever its url points.
     named.command = command(false);
-    assert!(args(&config(vec![named])).ends_with("--url named=http://api.example.com:80"));
+    assert!(args(&config(vec![named])).ends_with("--url named=http://api.example.com"));
 }
 
 #[test]

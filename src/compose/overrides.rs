@@ -10,7 +10,8 @@ use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use stitch_config::model::{
-    AllowRule, Config, Events, Kind, ListenAddress, NetClass, Service, Upstream,
+    AllowRule, Config, Events, Kind, ListenAddress, NetClass, Scheme, Service, Upstream,
+    UpstreamAddress,
 };
 use stitch_config::place::Place;
 
@@ -18,7 +19,7 @@ use stitch_config::place::Place;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Overrides {
     /// `--listen`, repeatable.
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// `--admin`. A token stays the file's.
     pub(crate) admin: Option<SocketAddr>,
     /// `--events`.
@@ -57,9 +58,10 @@ impl Overrides {
             return;
         }
         let was_open = !config.proxy.listen.iter().all(ListenAddress::is_local);
-        config.proxy.listen = self.listen.iter().copied().map(Into::into).collect();
+        config.proxy.listen.clone_from(&self.listen);
         let allow = &mut config.proxy.forward.allow;
-        if !was_open && !all_loopback(&self.listen) && allows_every_class(allow) {
+        let open = !self.listen.iter().all(ListenAddress::is_local);
+        if !was_open && open && allows_every_class(allow) {
             allow.clear();
         }
     }
@@ -83,7 +85,11 @@ impl Overrides {
                 Some(service) if service.kind == Kind::Infra => {
                     problems.push(format!("--url names \"{name}\", which is infrastructure"));
                 }
-                Some(service) => redirect(Arc::make_mut(service), self.urls_of(name)),
+                Some(service) => {
+                    let misfits = self.urls_of(name).filter(|url| !fits(service.kind, url));
+                    problems.extend(misfits.map(|url| misfit(name, url)));
+                    redirect(Arc::make_mut(service), self.urls_of(name));
+                }
             }
         }
         problems
@@ -113,10 +119,7 @@ impl Overrides {
             flag("trust", &allow_text(trust));
         }
         for (name, upstream) in &self.urls {
-            let Some((host, port)) = upstream.host_port() else { continue };
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            let (scheme, base_path) = (upstream.scheme.as_str(), &upstream.base_path);
-            flag("url", &format!("{name}={scheme}://{host}:{port}{base_path}"));
+            flag("url", &format!("{name}={upstream}"));
         }
         args
     }
@@ -127,15 +130,27 @@ fn redirect<'a>(service: &mut Service, urls: impl Iterator<Item = &'a Upstream>)
     let was = service.upstreams.iter().map(|upstream| (upstream.weight, upstream.place));
     let was: Vec<_> = was.collect();
     let known = was.into_iter().chain(iter::repeat((1, Place::default())));
-    service.upstreams = urls
-        .zip(known)
-        .map(|(url, (weight, place))| Upstream { weight, place, ..url.clone() })
-        .collect();
+    let bytes = service.kind == Kind::Tcp;
+    let placed = |(url, (weight, place)): (&Upstream, _)| {
+        let scheme = if bytes && is_socket(url) { Scheme::Tcp } else { url.scheme };
+        Upstream { scheme, weight, place, ..url.clone() }
+    };
+    service.upstreams = urls.zip(known).map(placed).collect();
     service.command = None;
 }
 
-fn all_loopback(addresses: &[SocketAddr]) -> bool {
-    addresses.iter().all(|address| address.ip().is_loopback())
+fn is_socket(url: &Upstream) -> bool {
+    matches!(url.address, UpstreamAddress::Unix(_))
+}
+
+/// Whether a service of this kind can have the url; anything can be spoken over a socket.
+fn fits(kind: Kind, url: &Upstream) -> bool {
+    is_socket(url) || url.scheme.is_http() == (kind == Kind::Http)
+}
+
+fn misfit(name: &str, url: &Upstream) -> String {
+    let wanted = if url.scheme.is_http() { "bytes" } else { "HTTP" };
+    format!("--url {name}={url} does not fit: \"{name}\" is a service of {wanted}")
 }
 
 fn allows_every_class(rules: &[AllowRule]) -> bool {
@@ -201,35 +216,13 @@ fn allow_text(rules: &[AllowRule]) -> String {
     rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// `NAME=http://host:port/base`.
+/// `NAME=URL`, with any url that a file may have.
 pub(crate) fn parse_url(text: &str) -> Result<(String, Upstream), String> {
-    let bad = || format!("\"{text}\" is not NAME=http://host:port");
-    let (name, url) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(bad)?;
-    let rest = url.strip_prefix("http://").ok_or_else(bad)?;
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if rest.contains(['?', '#', '@']) {
-        return Err(bad());
-    }
-    let (host, port) = split_authority(authority).ok_or_else(bad)?;
-    let upstream = Upstream {
-        base_path: path.trim_end_matches('/').to_owned(),
-        ..Upstream::http(host.to_ascii_lowercase(), port)
-    };
-    Ok((name.to_owned(), upstream))
-}
-
-/// Host and port, 80 unless given; brackets around IPv6 taken off.
-fn split_authority(authority: &str) -> Option<(&str, u16)> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let port = match port.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-        None if port.is_empty() => 80,
-        None => return None,
-    };
-    (!host.is_empty()).then_some((host, port))
+    let (name, url) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+            format!("\"{text}\" is not NAME=URL, such as users=http://localhost:8000")
+        })?;
+    Ok((name.to_owned(), url.parse()?))
 }
 
 #[cfg(test)]

@@ -10,6 +10,10 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+fn listen(text: &str) -> ListenAddress {
+    text.parse().unwrap()
+}
+
 fn classes(classes: &[NetClass]) -> Vec<AllowRule> {
     classes.iter().map(|class| AllowRule::Class(*class)).collect()
 }
@@ -20,7 +24,7 @@ fn parsed(args: &[String]) -> Overrides {
     for pair in args.chunks(2) {
         let [flag, value] = pair else { panic!("{args:?} is not pairs") };
         match flag.as_str() {
-            "--listen" => overrides.listen.push(address(value)),
+            "--listen" => overrides.listen.push(listen(value)),
             "--admin" => overrides.admin = Some(address(value)),
             "--events" => overrides.events = Some(parse_events(value).unwrap()),
             "--forward-allow" => overrides.forward_allow = Some(parse_allow(value).unwrap()),
@@ -35,14 +39,17 @@ fn parsed(args: &[String]) -> Overrides {
 #[test]
 fn arguments_and_overrides_are_each_others_inverse() {
     let overrides = Overrides {
-        listen: vec![address("0.0.0.0:8080"), address("[::]:8081")],
+        listen: vec![listen("0.0.0.0:8080"), listen("[::]:8081"), listen("unix:/run/s.sock")],
         admin: Some(address("127.0.0.1:9900")),
         events: Some(Events::Nats("nats://user:pass@nats:4222".to_owned())),
         forward_allow: Some(Vec::new()),
         trust: Some(parse_allow("loopback,private,public,10.0.0.0/8,*.example.com").unwrap()),
         urls: vec![
             parse_url("users=http://users-real:8000/api").unwrap(),
-            parse_url("users=http://[::1]:8001").unwrap(),
+            parse_url("users=https://[::1]:8001").unwrap(),
+            parse_url("users=h2c://users").unwrap(),
+            parse_url("users=unix:/run/users.sock").unwrap(),
+            parse_url("db=tls://db:5432").unwrap(),
         ],
     };
     assert_eq!(parsed(&overrides.to_args()), overrides);
@@ -67,7 +74,7 @@ fn nothing_given_changes_nothing() {
 fn what_is_given_wins_over_the_file() {
     let mut config = config(vec![]);
     let overrides = Overrides {
-        listen: vec![address("0.0.0.0:80")],
+        listen: vec![listen("0.0.0.0:80")],
         admin: Some(address("127.0.0.1:99")),
         events: Some(Events::InProcess),
         forward_allow: Some(classes(&[NetClass::Private])),
@@ -75,7 +82,7 @@ fn what_is_given_wins_over_the_file() {
         urls: Vec::new(),
     };
     overrides.apply(&mut config).unwrap();
-    assert_eq!(config.proxy.listen, [address("0.0.0.0:80").into()]);
+    assert_eq!(config.proxy.listen, [listen("0.0.0.0:80")]);
     assert_eq!(config.proxy.admin.listen, address("127.0.0.1:99"));
     assert_eq!(config.events, Events::InProcess);
     assert_eq!(config.proxy.forward.allow, classes(&[NetClass::Private]));
@@ -84,15 +91,16 @@ fn what_is_given_wins_over_the_file() {
 
 #[test]
 fn an_open_listener_does_not_inherit_the_loopback_default() {
-    let apply = |listen: &str, allow: &[NetClass]| {
+    let apply = |address: &str, allow: &[NetClass]| {
         let mut config = config(vec![]);
         config.proxy.forward.allow = classes(allow);
-        let listen = vec![address(listen)];
+        let listen = vec![listen(address)];
         Overrides { listen, ..Overrides::default() }.apply(&mut config).unwrap();
         config.proxy.forward.allow
     };
     assert!(apply("0.0.0.0:8080", &CLASSES).is_empty());
     assert_eq!(apply("127.0.0.1:9", &CLASSES), classes(&CLASSES));
+    assert_eq!(apply("unix:/run/s.sock", &CLASSES), classes(&CLASSES));
     assert_eq!(apply("0.0.0.0:8080", &[NetClass::Private]), classes(&[NetClass::Private]));
 }
 
@@ -136,6 +144,25 @@ fn every_url_that_names_nothing_real_is_told() {
 }
 
 #[test]
+fn bytes_and_http_are_not_each_others_urls() {
+    let service = |kind| Service { kind, ..real("a", &[("h", 1)]) };
+    let apply = |kind, url: &str| {
+        let mut config = config(vec![service(kind)]);
+        let urls = vec![parse_url(url).unwrap()];
+        Overrides { urls, ..Overrides::default() }.apply(&mut config)?;
+        Ok::<_, Vec<String>>(config.services[0].upstreams[0].scheme)
+    };
+    assert_eq!(apply(Kind::Http, "a=https://h"), Ok(Scheme::Https));
+    assert_eq!(apply(Kind::Tcp, "a=tls://h:1"), Ok(Scheme::Tls));
+    assert_eq!(apply(Kind::Http, "a=unix:/s"), Ok(Scheme::Http));
+    assert_eq!(apply(Kind::Tcp, "a=unix:/s"), Ok(Scheme::Tcp));
+    let problems = apply(Kind::Tcp, "a=http://h").unwrap_err();
+    assert_eq!(problems, ["--url a=http://h does not fit: \"a\" is a service of bytes"]);
+    let problems = apply(Kind::Http, "a=tcp://h:1").unwrap_err();
+    assert_eq!(problems, ["--url a=tcp://h:1 does not fit: \"a\" is a service of HTTP"]);
+}
+
+#[test]
 fn rules_are_classes_ranges_addresses_and_hosts() {
     assert_eq!(parse_allow("none"), Ok(Vec::new()));
     let rules = parse_allow("private, 192.0.2.7,*.Example.com").unwrap();
@@ -150,21 +177,26 @@ fn rules_are_classes_ranges_addresses_and_hosts() {
 fn wrong_values_are_named() {
     assert!(parse_events("kafka://x").unwrap_err().contains("unknown events \"kafka://x\""));
     assert!(parse_events("nats://").is_err());
+    for text in ["users", "=http://a"] {
+        assert!(parse_url(text).unwrap_err().contains(text), "{text}");
+    }
     let bad = [
-        "users",
-        "=http://a",
-        "users=https://a",
+        "users=ftp://a",
+        "users=tcp://a",
         "users=http://",
         "users=http://a:b",
         "users=http://a:0",
-        "users=http://u@a",
         "users=http://a?q",
         "users=http://[::1",
         "u=http://[::1]x",
     ];
-    for url in bad {
-        assert!(parse_url(url).unwrap_err().contains(url), "{url}");
+    for text in bad {
+        let wrong = parse_url(text).unwrap_err();
+        let (_, url) = text.split_once('=').unwrap();
+        let scheme = url.split(':').next().unwrap();
+        assert!(wrong.contains(url) || wrong.contains(scheme), "{text}: {wrong}");
     }
+    assert!(!parse_url("users=http://u:hunter2@a").unwrap_err().contains("hunter2"));
     let (name, url) = parse_url("users=http://A/base/").unwrap();
     assert_eq!((name.as_str(), url.host_port()), ("users", Some(("a", 80))));
     assert_eq!(url.base_path, "/base");

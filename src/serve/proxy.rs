@@ -274,10 +274,9 @@ impl Running {
         listening: &[Address],
         readiness: &Arc<Readiness>,
     ) {
-        let Some(proxy) = listening.iter().find_map(Address::tcp) else { return };
+        let proxy = listening.iter().find_map(Address::tcp).map(reachable);
         // Known from the start, so that an end in between stops what was started.
-        let supervisor =
-            self.supervisor.get_or_init(|| Supervisor::start(config, reachable(proxy)));
+        let supervisor = self.supervisor.get_or_init(|| Supervisor::start(config, proxy));
         let commands = config.services.iter().filter(|service| service.command.is_some());
         for service in commands {
             readiness.wait_for(&service.name, "starting");

@@ -26,17 +26,17 @@ pub(super) struct Spec {
 /// What commands find around them that are `proxied`.
 #[derive(Clone, Debug)]
 pub(super) struct Around {
-    /// Where they send their calls.
-    pub(super) proxy: ProxyAddress,
+    /// Where they send their calls; nowhere when the proxy has no address that programs know.
+    pub(super) proxy: Option<ProxyAddress>,
     /// The CA that they trust.
     pub(super) trust: Option<Trust>,
 }
 
 impl Around {
     fn variables(&self, name: &str) -> impl Iterator<Item = (String, String)> {
-        let proxy = self.proxy.clone().named(Some(name)).variables();
+        let proxy = self.proxy.clone().map(|proxy| proxy.named(Some(name)).variables());
         let trust = self.trust.iter().flat_map(Trust::variables);
-        proxy.into_iter().chain(trust).map(|(name, value)| (name.to_owned(), value))
+        proxy.into_iter().flatten().chain(trust).map(|(name, value)| (name.to_owned(), value))
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use crate::testing;
 
     fn around() -> Around {
-        Around { proxy: "127.0.0.1:8080".parse().unwrap(), trust: None }
+        Around { proxy: Some("127.0.0.1:8080".parse().unwrap()), trust: None }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Starts, watches and stops every `command:`.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    proxy: ProxyAddress,
+    proxy: Option<ProxyAddress>,
     board: Board,
     output: Output,
     timing: Timing,
@@ -35,14 +35,14 @@ struct Running {
 
 impl Supervisor {
     /// Starts every command, in the order of `depends_on`. Must be called within a runtime; returns
-    /// at once. `proxy` is where proxied commands send their calls.
-    pub(crate) fn start(config: &Config, proxy: SocketAddr) -> Self {
+    /// at once. `proxy` is where proxied commands send their calls, if it has an address.
+    pub(crate) fn start(config: &Config, proxy: Option<SocketAddr>) -> Self {
         Self::with(config, proxy, Timing::default(), Output::stderr())
     }
 
-    fn with(config: &Config, proxy: SocketAddr, timing: Timing, output: Output) -> Self {
+    fn with(config: &Config, proxy: Option<SocketAddr>, timing: Timing, output: Output) -> Self {
         let supervisor = Self {
-            proxy: proxy.into(),
+            proxy: proxy.map(Into::into),
             board: Board::new(),
             output,
             timing,
@@ -96,13 +96,17 @@ impl Supervisor {
 
     fn around(&self, config: &Config) -> Around {
         let mut commands = config.services.iter().filter_map(|service| service.command.as_ref());
-        let trust = match commands.any(|command| command.proxied) {
-            true => Trust::of(config).unwrap_or_else(|why| {
-                tracing::warn!(why, "Proxied commands are not told of the CA");
-                None
-            }),
-            false => None,
-        };
+        if !commands.any(|command| command.proxied) {
+            return Around { proxy: None, trust: None };
+        }
+        if self.proxy.is_none() {
+            tracing::warn!("Commands cannot be proxied: proxy.listen has a socket and no address");
+            return Around { proxy: None, trust: None };
+        }
+        let trust = Trust::of(config).unwrap_or_else(|why| {
+            tracing::warn!(why, "Proxied commands are not told of the CA");
+            None
+        });
         Around { proxy: self.proxy.clone(), trust }
     }
 

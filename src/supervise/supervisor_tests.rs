@@ -44,7 +44,7 @@ impl Bench {
     fn start(services: &str, timing: Timing) -> Self {
         let (lines, received) = mpsc::unbounded_channel();
         let output = Output::to(Lines(lines), Paint::OFF);
-        let proxy = "127.0.0.1:8080".parse().unwrap();
+        let proxy = Some("127.0.0.1:8080".parse().unwrap());
         let supervisor = Supervisor::with(&config(services), proxy, timing, output);
         Self { supervisor, lines: received }
     }

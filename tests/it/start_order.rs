@@ -1,9 +1,10 @@
-//! What start order waits for: servers of each kind that nobody here wrote, asked in their own way.
+//! What start order waits for: servers of each kind that nobody here wrote, asked in their own way;
+//! and a proxy that only listens on a socket.
 //!
 //! Their commands only sleep, so that what answers is under the test's control.
 
 use stitch_kit::{
-    Certificates, Exit, Nginx, PythonServer, Scratch, Signal, Stitch, StitchBuilder, Upstream,
+    Certificates, Exit, Nginx, PythonServer, Scratch, Signal, Stitch, StitchBuilder, Upstream, curl,
 };
 
 fn up(services: &str) -> StitchBuilder {
@@ -85,4 +86,53 @@ fn what_waiting_will_not_mend_is_told() {
     assert_eq!(stitch.wait_exit(), Exit::Code(0));
     // It may well recover.
     assert!(!stitch.stderr().contains("service=\"ill\" why"), "{}", stitch.stderr());
+}
+
+#[test]
+fn a_proxy_on_a_socket_alone_starts_its_commands() {
+    let upstream = Upstream::echo();
+    let scratch = Scratch::new();
+    let socket = scratch.path().join("stitch.sock");
+    let file = scratch.write(
+        "stitch.yaml",
+        format!(
+            "proxy: {{ listen: 'unix:stitch.sock' }}\nservices:\n  web:\n    url: '{}'\n    \
+             proxied: true\n    command: sh -c 'echo \"proxy [$HTTP_PROXY]\"; exec sleep 600'\n",
+            upstream.url()
+        ),
+    );
+    let args = ["up", file.to_str().unwrap(), "--admin", "127.0.0.1:0"];
+    let stitch = Stitch::run(&args).spawn();
+    let ready = stitch.pick_stdout(|line| line.starts_with("ready ").then(|| line.to_owned()));
+    assert!(ready.contains(&format!("proxy unix:{}", socket.display())), "{ready}");
+    stitch.wait_for_stderr(|line| line.contains("cannot be proxied"));
+    stitch.wait_for_stderr(|line| line.starts_with("web | proxy []"));
+    let socket = socket.to_str().unwrap();
+    let answer = curl(&["--unix-socket", socket, "http://web/a"]).success();
+    assert!(answer.stdout.contains("\"target\":\"/a\""), "{}", answer.stdout);
+
+    // The same by the command line, beside an address.
+    let other = scratch.path().join("other.sock");
+    let listen = format!("unix:{}", other.display());
+    let args = ["--listen", &listen, "--listen", "127.0.0.1:0"];
+    let stitch = Stitch::builder()
+        .yaml(&format!("services: {{ web: {{ url: '{}' }} }}", upstream.url()))
+        .args(args)
+        .start();
+    let told = stitch.ready().json();
+    assert_eq!(told["proxy"], listen);
+    assert!(told["also"][0].as_str().unwrap().starts_with("http://127.0.0.1:"), "{told}");
+    let answer = curl(&["--unix-socket", other.to_str().unwrap(), "http://web/b"]).success();
+    assert!(answer.stdout.contains("\"target\":\"/b\""), "{}", answer.stdout);
+}
+
+#[test]
+fn programs_cannot_be_run_through_a_socket() {
+    let scratch = Scratch::new();
+    scratch.write("stitch.yaml", "proxy: { listen: 'unix:./stitch.sock' }\nservices: {}");
+    for command in [&["run", "--", "true"][..], &["env"]] {
+        let output = Stitch::run(command).cwd(scratch.path()).output();
+        assert_eq!((output.code(), output.stdout.as_str()), (2, ""));
+        assert!(output.stderr.contains("pass --proxy"), "{}", output.stderr);
+    }
 }

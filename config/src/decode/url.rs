@@ -3,9 +3,11 @@
 use super::address::host_and_port;
 use super::scalar::{FromScalar, scalars};
 use super::wrong::Wrong;
-use crate::model::{Scheme, UpstreamAddress};
+use crate::model::{Scheme, Upstream, UpstreamAddress};
 use crate::near;
+use crate::place::Place;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// A url; a socket's path stays as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,21 @@ impl FromScalar for Url {
 }
 
 scalars!(Url);
+
+impl FromStr for Upstream {
+    type Err = String;
+
+    /// A url that no file declares; over a socket HTTP is spoken.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = Url::from_text(text).map_err(|wrong| match wrong.hint {
+            Some(hint) => format!("{}: {hint}", wrong.message),
+            None => wrong.message,
+        });
+        let Url { scheme, address, base_path } = read?;
+        let scheme = scheme.unwrap_or(Scheme::Http);
+        Ok(Self { scheme, address, base_path, weight: 1, place: Place::default() })
+    }
+}
 
 fn split_scheme(text: &str) -> Result<(Scheme, &str), Wrong> {
     let Some((name, rest)) = text.split_once("://") else {
@@ -196,6 +213,16 @@ mod tests {
             assert_eq!((url.scheme, url.base_path.as_str()), (None, ""));
             assert_eq!(url.address, UpstreamAddress::Unix(path.into()));
         }
+    }
+
+    #[test]
+    fn what_an_endpoint_shows_can_be_read() {
+        for text in ["http://a:81/v1", "https://a", "h2c://[::1]:1", "tls://a:1", "unix:/c.sock"] {
+            assert_eq!(text.parse::<Upstream>().unwrap().to_string(), text);
+        }
+        assert_eq!("unix:/c.sock".parse::<Upstream>().unwrap().scheme, Scheme::Http);
+        let wrong = "tcp://a".parse::<Upstream>().unwrap_err();
+        assert!(wrong.contains("has no port: tcp:// has none"), "{wrong}");
     }
 
     #[test]
