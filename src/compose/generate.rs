@@ -5,6 +5,7 @@
 //! from any container meets the proxy first. Real services that bring an image stand behind it as
 //! `NAME-real`. The format is the common ground of `docker compose` and `docker-compose` 1.29.
 
+use super::drive::FILE_NAME;
 use super::network::{HOST_MACHINE, Network, Real, listen_ports};
 use super::options::Options;
 use super::ports::infra_at;
@@ -18,6 +19,8 @@ use stitch_config::model::{AccessLogTarget, Config, HostPattern, Kind, RouteActi
 const STITCH: &str = "stitch";
 /// Where the configuration's directory is mounted.
 const MOUNT: &str = "/etc/stitch";
+/// Where our container can write.
+const CA_FOLDER: &str = "/tmp/stitch-ca";
 /// Seconds after the drain time before our container is killed.
 const STOP_MARGIN: u64 = 5;
 /// What programs read to find their HTTP proxy.
@@ -57,12 +60,22 @@ pub(crate) fn generate(config: &Config, options: &Options) -> Generated {
     Generated {
         yaml: header(options, &network.warnings) + &document(&Value::Object(file)),
         warnings: network.warnings,
-        published: published.into_iter().map(|(name, port)| (name, local_url(port))).collect(),
+        published: published.into_iter().map(|(name, port)| shown(config, name, port)).collect(),
     }
 }
 
-fn local_url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
+/// A published port as people ask for it.
+fn shown(config: &Config, name: String, port: u16) -> (String, String) {
+    let scheme = match config.proxy.tls {
+        _ if is_bytes(config, &name) => "tcp",
+        Some(_) => "https",
+        None => "http",
+    };
+    (name, format!("{scheme}://127.0.0.1:{port}"))
+}
+
+fn is_bytes(config: &Config, name: &str) -> bool {
+    config.service(name).is_some_and(|service| service.kind == Kind::Tcp)
 }
 
 fn header(options: &Options, warnings: &[String]) -> String {
@@ -91,6 +104,12 @@ fn warn_about_files(config: &Config, options: &Options, warnings: &mut Vec<Strin
             options.file
         ));
     }
+    if config.proxy.forward.intercept_tls {
+        warnings.push(format!(
+            "forward.intercept_tls: the CA is made in the stitch container and goes with it; `docker \
+             compose -f {FILE_NAME} exec stitch stitch ca export` prints it"
+        ));
+    }
     if let AccessLogTarget::File(path) = &config.proxy.access_log.to {
         warnings.push(format!(
             "access_log goes to {}, but the configuration is mounted read-only; use stderr",
@@ -108,10 +127,15 @@ fn published(config: &Config, warnings: &mut Vec<String>) -> Vec<(String, u16)> 
     let mut published: Vec<(String, u16)> = Vec::new();
     for (name, port) in proxy.chain(services) {
         if port == 0 {
+            let instead = match is_bytes(config, &name) {
+                true => "give it one".to_owned(),
+                false => {
+                    let shared = listen_ports(config).first().copied().unwrap_or_default();
+                    format!("use http://{name}:{shared}")
+                }
+            };
             warnings.push(format!(
-                "{name}: `port: 0` picks a port that no other container could know; use \
-                 http://{name}:{}",
-                listen_ports(config).first().copied().unwrap_or_default()
+                "{name}: `port: 0` picks a port that no other container could know; {instead}"
             ));
         } else if let Some((infra, _)) = infra_at(config, port) {
             warnings.push(format!("{name}: port {port} of this machine is {infra}'s already"));
@@ -151,6 +175,9 @@ fn stitch_entry(
     let ports = ports.iter().map(|port| json!(format!("127.0.0.1:{port}:{port}")));
     // A variable without a value is taken from where compose runs.
     let mut variables = Map::from_iter([admin_variable(admin_port)]);
+    if config.proxy.forward.intercept_tls {
+        variables.insert("STITCH_CA_DIR".to_owned(), json!(CA_FOLDER));
+    }
     variables.extend(options.variables.iter().map(|name| (name.clone(), Value::Null)));
     let infra = config.services.iter().filter(|service| service.kind == Kind::Infra);
     let grace = config.proxy.drain.as_secs().saturating_add(STOP_MARGIN);
@@ -183,7 +210,7 @@ fn stitch_entry(
 
 /// Where `stitch health` asks, whoever calls it inside the container.
 fn admin_variable(port: u16) -> (String, Value) {
-    ("STITCH_ADMIN".to_owned(), json!(local_url(port)))
+    ("STITCH_ADMIN".to_owned(), json!(format!("http://127.0.0.1:{port}")))
 }
 
 fn healthcheck() -> Value {
@@ -231,19 +258,19 @@ fn started(name: &str) -> (String, Value) {
 
 /// Every name that is ours in the network: services, their hosts, the hosts of routes.
 fn aliases(config: &Config) -> Vec<&str> {
-    let http = || config.services.iter().filter(|service| service.kind == Kind::Http);
-    let names = http().map(|service| &*service.name);
-    let hosts = http().flat_map(|service| service.hosts.iter().filter_map(network_name));
+    let served = || config.services.iter().filter(|service| service.kind != Kind::Infra);
+    let names = served().map(|service| &*service.name);
+    let hosts = served().flat_map(|service| service.hosts.iter().filter_map(network_name));
     let routes = config.routes.iter().filter(|route| !matches!(route.action, RouteAction::Stitch));
     let routes = routes.flat_map(|route| route.matches.hosts.iter().filter_map(network_name));
     // A name that is also a real endpoint's must lead there, or stitch would ask itself.
-    let endpoints = || http().flat_map(|service| &service.upstreams);
+    let endpoints = || served().flat_map(|service| &service.upstreams);
     let elsewhere = |host: &&str| {
         !endpoints().any(|endpoint| endpoint.host_port().is_some_and(|(name, _)| name == *host))
     };
     let mut aliases = Vec::new();
     for name in names.chain(hosts.chain(routes).filter(elsewhere)) {
-        let ours = config.service(name).is_none_or(|service| service.kind == Kind::Http);
+        let ours = config.service(name).is_none_or(|service| service.kind != Kind::Infra);
         if ours && name != STITCH && !aliases.contains(&name) {
             aliases.push(name);
         }

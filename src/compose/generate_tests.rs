@@ -1,11 +1,13 @@
 //! The whole file once, then each part that has a choice in it.
 
-use super::super::testing::{command, config, infra, mock, real};
+use super::super::testing::{bytes, command, config, infra, mock, real};
 use super::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stitch_config::data::Text;
-use stitch_config::model::{Route, RouteMatch, Secret, Target};
+use stitch_config::model::{
+    Certificate, PemFile, Route, RouteMatch, Scheme, Secret, ServerTls, Target,
+};
 use stitch_config::pattern::PathPattern;
 use stitch_config::place::Place;
 
@@ -199,6 +201,38 @@ fn ports_that_cannot_be_published_are_told() {
     assert!(generated.warnings[0].contains("port 8080 of this machine is web's already"));
     assert!(generated.warnings[1].contains("use http://free:8080"), "{:?}", generated.warnings);
     assert!(generated.yaml.contains("\n# warning: free: "), "{}", generated.yaml);
+}
+
+#[test]
+fn a_database_of_bytes_stands_behind_its_own_port() {
+    let mut db = bytes("db", Scheme::Tcp, "localhost", 5432);
+    db.image = Some("postgres:16".to_owned());
+    db.port = Some(15432);
+    let free = Service { port: Some(0), ..bytes("free", Scheme::Tcp, "far", 1) };
+    let config = config(vec![db, free]);
+    let generated = generate(&config, &options());
+    let published = ("db".to_owned(), "tcp://127.0.0.1:15432".to_owned());
+    assert!(generated.published.contains(&published), "{:?}", generated.published);
+    assert!(entry(&generated.yaml, "db-real").contains("postgres:16"), "{}", generated.yaml);
+    assert!(entry(&generated.yaml, "stitch").contains("127.0.0.1:15432:15432"));
+    assert_eq!(aliases(&config), ["db", "free"]);
+    assert!(generated.warnings[0].ends_with("give it one"), "{:?}", generated.warnings);
+}
+
+#[test]
+fn tls_is_in_the_urls_and_a_ca_has_a_place_inside() {
+    let mut config = config(vec![mock("payments", Some(8002), vec![])]);
+    let file = |path: &str| PemFile { path: path.into(), place: Place::default() };
+    let certificate = Certificate { cert: file("a.crt"), key: file("a.key") };
+    config.proxy.tls = Some(ServerTls { certificates: vec![certificate], client_ca: None });
+    config.proxy.forward.intercept_tls = true;
+    let generated = generate(&config, &options());
+    let urls: Vec<_> = generated.published.iter().map(|(_, url)| url.as_str()).collect();
+    assert_eq!(urls, ["https://127.0.0.1:8080", "https://127.0.0.1:8002"]);
+    let stitch = entry(&generated.yaml, "stitch");
+    assert!(stitch.contains("STITCH_CA_DIR: \"/tmp/stitch-ca\""), "{stitch}");
+    assert!(stitch.contains("STITCH_ADMIN: \"http://"), "{stitch}");
+    assert!(generated.warnings[0].contains("stitch ca export"), "{:?}", generated.warnings);
 }
 
 #[test]

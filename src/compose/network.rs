@@ -69,7 +69,7 @@ impl Network {
             warnings: Vec::new(),
         };
         network.overrides.events = Some(network.events(config));
-        for service in config.services.iter().filter(|service| service.kind == Kind::Http) {
+        for service in config.services.iter().filter(|service| service.kind != Kind::Infra) {
             network.place_service(config, service);
         }
         network
@@ -121,8 +121,11 @@ impl Network {
         let mut differs = service.command.is_some();
         let mut urls = Vec::with_capacity(service.upstreams.len());
         for upstream in &service.upstreams {
-            // A socket is of no use over the border of a container.
-            let Some(written) = upstream.host_port() else { continue };
+            let Some(written) = upstream.host_port() else {
+                self.warnings.push(out_of_reach(service, upstream));
+                urls.push((service.name.to_string(), upstream.clone()));
+                continue;
+            };
             let (mut host, mut port) = (written.0.to_owned(), written.1);
             match whereabouts(config, written, container.as_deref()) {
                 Whereabouts::Container(name, at) => (host, port) = (name, at),
@@ -136,6 +139,9 @@ impl Network {
                 }
                 Whereabouts::AsWritten => {}
             }
+            if host != written.0 && asks_for_the_host(service, upstream) {
+                self.warnings.push(other_name(service, &host));
+            }
             differs |= (host.as_str(), port) != written;
             let address = UpstreamAddress::Host { host, port };
             urls.push((service.name.to_string(), Upstream { address, ..upstream.clone() }));
@@ -148,18 +154,36 @@ impl Network {
 
 fn on_this_machine(service: &Service, upstream: &Upstream, port: u16) -> String {
     format!(
-        "{}: http://{} is a program on this machine, reached as {HOST_MACHINE}:{port}; it must \
+        "{}: {upstream} is a program on this machine, reached as {HOST_MACHINE}:{port}; it must \
          listen on 0.0.0.0, or give the service an image: or build:",
         service.name,
-        upstream.authority(),
     )
 }
 
 fn asks_itself(service: &Service, upstream: &Upstream) -> String {
     format!(
-        "{}: http://{} is stitch itself inside the network; give the service an image: or build:",
+        "{}: {upstream} is stitch itself inside the network; give the service an image: or build:",
         service.name,
-        upstream.authority()
+    )
+}
+
+fn out_of_reach(service: &Service, upstream: &Upstream) -> String {
+    format!(
+        "{}: {upstream} is a socket of this machine, which no container reaches; give the service a \
+         url with a host",
+        service.name,
+    )
+}
+
+/// Whether TLS checks for the name that the url has.
+fn asks_for_the_host(service: &Service, upstream: &Upstream) -> bool {
+    upstream.scheme.is_tls() && service.tls.sni.is_none() && !service.tls.insecure
+}
+
+fn other_name(service: &Service, host: &str) -> String {
+    format!(
+        "{}: its certificate has to be for {host}, which it is reached as; or set tls.sni",
+        service.name
     )
 }
 
@@ -179,7 +203,7 @@ fn whereabouts(config: &Config, (host, port): (&str, u16), container: Option<&st
 /// Real services that bring an image: `NAME-real`, or the next free name after it.
 fn reals(config: &Config) -> Vec<Real> {
     let is_real = |service: &&Arc<Service>| {
-        service.kind == Kind::Http
+        service.kind != Kind::Infra
             && !service.upstreams.is_empty()
             && (service.image.is_some() || service.build.is_some())
     };
@@ -193,7 +217,7 @@ fn reals(config: &Config) -> Vec<Real> {
     config.services.iter().filter(is_real).map(named).collect()
 }
 
-/// The ports of `listen`, each once.
+/// The ports of `listen`, each once; ours where it has none, since sockets stay in the container.
 pub(super) fn listen_ports(config: &Config) -> Vec<u16> {
     let port = |address: SocketAddr| match address.port() {
         0 => LISTEN_PORT,
@@ -204,6 +228,9 @@ pub(super) fn listen_ports(config: &Config) -> Vec<u16> {
         if !ports.contains(&port) {
             ports.push(port);
         }
+    }
+    if ports.is_empty() {
+        ports.push(LISTEN_PORT);
     }
     ports
 }

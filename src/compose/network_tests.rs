@@ -1,8 +1,8 @@
 //! What a network changes, one decision at a time.
 
-use super::super::testing::{command, config, infra, mock, real};
+use super::super::testing::{bytes, command, config, infra, mock, real};
 use super::*;
-use stitch_config::model::Secret;
+use stitch_config::model::{Scheme, Secret};
 
 fn args(config: &Config) -> String {
     Network::of(config).overrides.to_args().join(" ")
@@ -101,6 +101,59 @@ fn real_services_with_an_image_stand_behind_their_name() {
         "{args}"
     );
     assert!(!network.needs_host && network.warnings.is_empty());
+}
+
+#[test]
+fn bytes_are_placed_like_requests() {
+    let mut own = bytes("db", Scheme::Tcp, "localhost", 5432);
+    own.image = Some("postgres:16".to_owned());
+    let config = config(vec![
+        own,
+        bytes("cache", Scheme::Tcp, "localhost", 16379),
+        infra("redis", "redis", &["16379:6379"]),
+        bytes("far", Scheme::Tls, "db.example.com", 5432),
+    ]);
+    let network = Network::of(&config);
+    assert_eq!(network.reals[0].container, "db-real");
+    let args = args(&config);
+    let urls = "--url db=tcp://db-real:5432 --url cache=tcp://redis:6379";
+    assert!(args.ends_with(urls), "{args}");
+    assert!(network.warnings.is_empty(), "{:?}", network.warnings);
+}
+
+#[test]
+fn what_is_spoken_stays_and_a_name_that_changes_is_told() {
+    let mut service = real("users", &[("localhost", 8443)]);
+    service.upstreams[0].scheme = Scheme::Https;
+    service.image = Some("acme/users".to_owned());
+    let warnings = |service: &Service| {
+        let config = config(vec![service.clone()]);
+        assert!(args(&config).ends_with("--url users=https://users-real:8443"));
+        Network::of(&config).warnings
+    };
+    let told = warnings(&service);
+    assert!(told[0].contains("has to be for users-real"), "{told:?}");
+    service.tls.sni = Some("localhost".to_owned());
+    assert!(warnings(&service).is_empty());
+    service.tls = stitch_config::model::ClientTls { insecure: true, ..Default::default() };
+    assert!(warnings(&service).is_empty());
+}
+
+#[test]
+fn a_socket_is_out_of_reach_and_its_command_is_not_started() {
+    let mut service = real("users", &[("localhost", 1)]);
+    service.upstreams[0].address = UpstreamAddress::Unix("/run/users.sock".into());
+    let told = Network::of(&config(vec![service.clone()])).warnings;
+    assert!(told[0].contains("unix:/run/users.sock is a socket of this machine"), "{told:?}");
+    service.command = command(false);
+    assert!(args(&config(vec![service])).ends_with("--url users=unix:/run/users.sock"));
+}
+
+#[test]
+fn sockets_of_ours_stay_inside() {
+    let mut config = config(vec![]);
+    config.proxy.listen = vec!["unix:/run/s.sock".parse().unwrap()];
+    assert!(args(&config).starts_with("--listen 0.0.0.0:8080 --admin"));
 }
 
 #[test]

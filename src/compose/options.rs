@@ -45,14 +45,19 @@ impl Options {
         let file = config.file.canonicalize()?;
         let base = file.parent().unwrap_or(Path::new("/")).to_owned();
         let files = files(config, sources);
+        // Changes of certificates and keys are noticed by whoever runs with them.
+        let pem = config.pem_files().map(|file| file.path.clone());
+        let mut all: Vec<_> = files.iter().cloned().chain(pem).collect();
+        all.sort();
+        all.dedup();
         let beside = directory.canonicalize()? == base;
         Ok(Self {
             image: IMAGE.to_owned(),
             base: if beside { ".".to_owned() } else { base.display().to_string() },
             file: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             variables,
-            outside: files.iter().filter(|path| is_outside(&base, path)).cloned().collect(),
-            user: reader(&base, &files)?,
+            outside: all.iter().filter(|path| is_outside(&base, path)).cloned().collect(),
+            user: reader(&base, &all)?,
             fingerprint: fingerprint(sources, &files),
         })
     }
@@ -121,6 +126,7 @@ fn reader(_base: &Path, _files: &[PathBuf]) -> io::Result<Option<String>> {
 mod tests {
     use super::super::testing::{Scratch, config, endpoint_file, mock};
     use super::*;
+    use stitch_config::model::{Certificate, PemFile, ServerTls};
 
     fn sources(paths: &[(&Path, &str)]) -> Sources {
         let mut sources = Sources::default();
@@ -187,6 +193,28 @@ mod tests {
         let sources = sources(&[(&path, ""), (&shared, "")]);
         let options = Options::gather(&config, &sources, &inner, vec![]).unwrap();
         assert_eq!(options.outside, [shared]);
+    }
+
+    #[test]
+    fn certificates_are_files_too() {
+        let scratch = Scratch::new("certificates");
+        let inner = scratch.directory("inner");
+        let path = inner.join("stitch.yaml");
+        std::fs::write(&path, "").unwrap();
+        let key = scratch.file("a.key", "");
+        let file = PemFile { path: key.clone(), place: Place::default() };
+        let mut config = config(vec![]);
+        config.file.clone_from(&path);
+        config.proxy.tls = Some(ServerTls {
+            certificates: vec![Certificate { cert: file.clone(), key: file }],
+            client_ca: None,
+        });
+        let gather = || Options::gather(&config, &sources(&[(&path, "")]), &inner, vec![]).unwrap();
+        let before = gather();
+        assert_eq!(before.outside, std::slice::from_ref(&key));
+        // What is renewed is read anew by who runs, not started anew.
+        std::fs::write(&key, "renewed").unwrap();
+        assert_eq!(gather().fingerprint, before.fingerprint);
     }
 
     #[cfg(unix)]

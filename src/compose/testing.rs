@@ -6,7 +6,7 @@ use std::time::Duration;
 use stitch_config::model::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, ClientTls,
     Config, Endpoint, Events, Forward, Kind, Limits, LocalCommand, Methods, Mode, NetClass, Proxy,
-    ResponseBody, ResponseSpec, Service, Timeouts, Upstream, Workers,
+    ResponseBody, ResponseSpec, Scheme, Service, Timeouts, Upstream, Workers,
 };
 use stitch_config::pattern::PathPattern;
 use stitch_config::place::Place;
@@ -95,6 +95,12 @@ pub(super) fn real(name: &str, upstreams: &[(&str, u16)]) -> Service {
     let upstream = |(host, port): &(&str, u16)| Upstream::http(*host, *port);
     let upstreams = upstreams.iter().map(upstream).collect();
     Service { upstreams, ..service(name, Kind::Http, Mode::Real) }
+}
+
+/// Bytes that are passed on to this host and port.
+pub(super) fn bytes(name: &str, scheme: Scheme, host: &str, port: u16) -> Service {
+    let upstream = Upstream { scheme, ..Upstream::http(host, port) };
+    Service { kind: Kind::Tcp, upstreams: vec![upstream], ..real(name, &[]) }
 }
 
 /// Infrastructure from an image with these ports.
