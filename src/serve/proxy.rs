@@ -135,8 +135,8 @@ async fn run(
     }
 
     reporter.ready(&Listening {
-        proxy: listening.first().map(shown),
-        also: listening.iter().skip(1).map(shown).collect(),
+        proxy: listening.first().map(|address| shown(address, scheme(&config))),
+        also: listening.iter().skip(1).map(|address| shown(address, scheme(&config))).collect(),
         mockd: running.remote.as_ref().map(|remote| remote.url().to_owned()),
         admin: Some(url(admin)),
         events: bus,
@@ -328,15 +328,16 @@ impl Running {
         if service.kind != Kind::Http {
             return Vec::new();
         }
+        let scheme = scheme(&self.proxy.snapshot().config);
         let own = self.ports.lock().unwrap_or_else(PoisonError::into_inner).address(&service.name);
         let shared = self.own.listeners.first().and_then(|address| {
             let exact = service.hosts.iter().filter(|host| !host.host.starts_with('*'));
             // Browsers and most resolvers know names under localhost without being told.
             let local = exact.clone().find(|host| host.host.ends_with(".localhost"));
             let host = local.or(exact.clone().next())?;
-            Some(format!("http://{}:{}", host.host, host.port.unwrap_or(address.port())))
+            Some(format!("{scheme}://{}:{}", host.host, host.port.unwrap_or(address.port())))
         });
-        own.map(url).into_iter().chain(shared).collect()
+        own.map(|address| url_of(scheme, address)).into_iter().chain(shared).collect()
     }
 }
 
@@ -350,14 +351,23 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Where a listener is, for people.
-fn shown(address: &Address) -> String {
-    address.tcp().map_or_else(|| address.to_string(), url)
+/// What listeners and service ports are shown with: with certificates they take TLS as well.
+fn scheme(config: &Config) -> &'static str {
+    if config.proxy.tls.is_some() { "https" } else { "http" }
 }
 
-/// The URL of a listener.
+/// Where a listener is, for people.
+fn shown(address: &Address, scheme: &str) -> String {
+    address.tcp().map_or_else(|| address.to_string(), |address| url_of(scheme, address))
+}
+
+fn url_of(scheme: &str, address: SocketAddr) -> String {
+    format!("{scheme}://{}", reachable(address))
+}
+
+/// The URL of a listener without TLS.
 pub(super) fn url(address: SocketAddr) -> String {
-    format!("http://{}", reachable(address))
+    url_of("http", address)
 }
 
 /// Where the configuration is, for reload.

@@ -318,3 +318,33 @@ fn a_tunnel_that_is_not_looked_into_shows_the_services_own_certificate() {
     assert!(wait_until(std::time::Duration::from_secs(5), || tunnels(&stitch, false) == 1));
     assert_eq!(tunnels(&stitch, true), 0);
 }
+
+#[test]
+fn with_certificates_the_table_and_the_ready_line_show_https() {
+    let authority = Certificates::new();
+    let certificate = authority.issue(&["shop.localhost", "127.0.0.1"]);
+    let yaml = |tls: &str| {
+        format!(
+            "proxy: {{ {tls} }}\n\
+             services: {{ shop: {{ port: 0, endpoints: [{{ path: /a, response: one }}] }} }}"
+        )
+    };
+    let stitch = Stitch::up(&yaml(&format!("tls: {{ {} }}", certificate.yaml())));
+    let told = stitch.ready().json().clone();
+    assert!(told["proxy"].as_str().unwrap().starts_with("https://127.0.0.1:"), "{told}");
+    assert!(told["admin"].as_str().unwrap().starts_with("http://"), "{told}");
+    let urls = stitch.ready().service("shop").unwrap();
+    assert!(urls[1].starts_with("https://shop.localhost:"), "{urls:?}");
+    let ca = authority.ca();
+    for url in urls {
+        // Both work on every port.
+        for url in [url.to_owned(), url.replace("https://", "http://")] {
+            let output = curl(&["--cacert", ca.to_str().unwrap(), &format!("{url}/a")]).success();
+            assert_eq!(output.stdout, "one", "{url}");
+        }
+    }
+    // What changes in the file changes what is shown.
+    stitch.rewrite(&yaml(""));
+    let reloaded = stitch.wait_for_stdout(|line| line["event"] == "reloaded");
+    assert!(reloaded["services"][0]["urls"][0].as_str().unwrap().starts_with("http://"));
+}
