@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod admin;
+mod bytes;
 mod cli;
 mod clients;
 mod events;
@@ -24,6 +25,5 @@ mod routing;
 mod scale;
 mod start_order;
 mod streaming;
-mod tcp;
 mod tls;
 mod websocket;
