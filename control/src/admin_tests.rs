@@ -1,7 +1,7 @@
 //! The admin API over a made-up process, without sockets.
 
 use crate::{
-    Admin, AdminGate, EndpointView, Metrics, Readiness, ServiceView, SetModeRefused, View,
+    Admin, AdminGate, Counters, EndpointView, Metrics, Readiness, ServiceView, SetModeRefused, View,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -39,7 +39,7 @@ impl View for Process {
                 failures: 0,
             }],
             subscriptions: vec![],
-            counters: Reading { requests: 3, mock: 3, ..Reading::default() },
+            counters: Counters::Requests(Reading { requests: 3, mock: 3, ..Reading::default() }),
             command: None,
         }]
     }

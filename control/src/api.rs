@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use stitch_proxy::Reading;
+use stitch_proxy::{Reading, TcpReading};
 
 /// One service, as `/api/services` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -26,11 +26,21 @@ pub struct ServiceView {
     /// Its subscriptions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,
-    /// Requests so far, by who answered.
-    pub counters: Reading,
+    /// What it has had to do so far.
+    pub counters: Counters,
     /// The program that we run for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Value>,
+}
+
+/// Counters by what a service is spoken to in.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Counters {
+    /// Requests, by who answered.
+    Requests(Reading),
+    /// Connections of a service of type tcp.
+    Connections(TcpReading),
 }
 
 /// One mocked endpoint.

@@ -12,6 +12,6 @@ mod health;
 mod prometheus;
 
 pub use admin::{Admin, AdminGate, View};
-pub use api::{EndpointView, ServiceView, SetModeRefused};
+pub use api::{Counters, EndpointView, ServiceView, SetModeRefused};
 pub use health::Readiness;
 pub use prometheus::Metrics;

@@ -1,6 +1,7 @@
 //! The access log: chosen lines, written by a background thread so that no request waits for a disk
 //! or a terminal.
 
+use crate::relay;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,7 +18,35 @@ const QUEUE: usize = 8192;
 #[derive(Debug)]
 pub struct AccessLog {
     only: AccessLogOnly,
-    queue: SyncSender<Line>,
+    queue: SyncSender<Entry>,
+}
+
+/// What a line tells of.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    Request(Line),
+    Connection(relay::Line),
+}
+
+impl From<Line> for Entry {
+    fn from(line: Line) -> Self {
+        Self::Request(line)
+    }
+}
+
+impl From<relay::Line> for Entry {
+    fn from(line: relay::Line) -> Self {
+        Self::Connection(line)
+    }
+}
+
+impl Entry {
+    fn render(&self, format: AccessLogFormat) -> String {
+        match self {
+            Self::Request(line) => render(line, format),
+            Self::Connection(line) => line.render(format),
+        }
+    }
 }
 
 /// What is known about a finished request.
@@ -64,7 +93,7 @@ impl AccessLog {
         Ok(Self { only: settings.only, queue })
     }
 
-    /// Whether a request with this outcome is logged.
+    /// Whether a request, or a connection, with this outcome is logged.
     pub(crate) fn wants(&self, status: u16, reason: Option<Reason>) -> bool {
         match self.only {
             AccessLogOnly::All => true,
@@ -77,8 +106,8 @@ impl AccessLog {
     }
 
     /// Queues a line; drops and counts it when the writer cannot keep up.
-    pub(crate) fn write(&self, line: Line) {
-        match self.queue.try_send(line) {
+    pub(crate) fn write(&self, line: impl Into<Entry>) {
+        match self.queue.try_send(line.into()) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
                 metrics::counter!("stitch_access_log_dropped_total").increment(1);
@@ -87,12 +116,12 @@ impl AccessLog {
     }
 }
 
-fn write_all(lines: &Receiver<Line>, format: AccessLogFormat, mut out: Box<dyn Write + Send>) {
+fn write_all(lines: &Receiver<Entry>, format: AccessLogFormat, mut out: Box<dyn Write + Send>) {
     while let Ok(line) = lines.recv() {
-        let mut text = render(&line, format);
+        let mut text = line.render(format);
         // What else is waiting goes out with one write.
         for line in lines.try_iter().take(256) {
-            text.push_str(&render(&line, format));
+            text.push_str(&line.render(format));
         }
         // There is no other place to report that the log's own target is gone.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -149,7 +178,7 @@ fn render(line: &Line, format: AccessLogFormat) -> String {
 }
 
 /// Control characters escaped, so that a request cannot forge lines.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escape = c.is_control();
@@ -160,7 +189,7 @@ fn printable(text: &str) -> String {
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-fn rfc3339(at: SystemTime) -> String {
+pub(crate) fn rfc3339(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| "-".to_owned(), |at| format!("{at:.3}"))
 }
 

@@ -60,6 +60,9 @@ impl Proxy {
     /// When the service is not declared, or has nothing that could answer in that mode.
     pub fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeError> {
         let snapshot = self.snapshot();
+        if snapshot.tcp.get(service).is_some() {
+            return Err(SetModeError::Impossible("bytes of type: tcp are passed on, never mocked"));
+        }
         let service = snapshot.service(service).ok_or(SetModeError::Unknown)?;
         if let Some(why) = service.refuses(mode) {
             return Err(SetModeError::Impossible(why));
@@ -71,8 +74,12 @@ impl Proxy {
     /// Hands every counter to the metrics facade.
     pub fn publish_metrics(&self) {
         self.nobody.stats.publish();
-        for service in &self.snapshot().services {
+        let snapshot = self.snapshot();
+        for service in &snapshot.services {
             service.state.stats.publish();
+        }
+        for service in snapshot.tcp.iter() {
+            service.state.tcp.publish(&service.declared.name);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One declared service as the proxy holds it: compiled, with the state that outlives reloads.
 
 use crate::credentials::Credentials;
+use crate::relay::TcpStats;
 use crate::stats::ServiceStats;
 use crate::upstream::Endpoint;
 use std::sync::Arc;
@@ -25,15 +26,18 @@ pub struct Service {
 pub struct ServiceState {
     /// The service's name; `-` stands for nobody.
     pub name: Arc<str>,
-    /// Counters and their metrics.
+    /// Counters of its requests.
     pub stats: ServiceStats,
+    /// Counters of its connections, for `type: tcp`.
+    pub tcp: TcpStats,
     /// A mode set at run time: index into [`Mode::ALL`] plus one; 0 means none.
     mode: AtomicU8,
 }
 
 impl ServiceState {
     pub(crate) fn new(name: Arc<str>) -> Self {
-        Self { stats: ServiceStats::new(&name), name, mode: AtomicU8::new(0) }
+        let (stats, tcp) = (ServiceStats::new(&name), TcpStats::default());
+        Self { name, stats, tcp, mode: AtomicU8::new(0) }
     }
 
     /// The mode set at run time.

@@ -2,6 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::forward::{ForwardPolicy, OwnAddresses};
+use crate::relay::TcpServices;
 use crate::route::{RouteTable, Routed};
 use crate::service::Service;
 use hashbrown::HashMap;
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub config: Arc<Config>,
     /// HTTP services in file order.
     pub services: Vec<Arc<Service>>,
+    /// Services of `type: tcp`.
+    pub tcp: TcpServices,
     by_name: HashMap<Arc<str>, Arc<Service>>,
     by_url: HashMap<u16, Vec<(String, Arc<Service>)>>,
     pub(crate) hosts: HostTable<Arc<Service>>,
@@ -65,12 +68,16 @@ impl Snapshot {
     ) -> Self {
         let compile = |declared: &Arc<Declared>| {
             let mock = mocks.service(&declared.name);
-            let before = previous.and_then(|previous| previous.by_name.get(&declared.name));
+            let before = previous.and_then(|previous| {
+                previous.service(&declared.name).or_else(|| previous.tcp.get(&declared.name))
+            });
             let before = before.map(|service| &**service);
             Arc::new(Service::compile(declared, mock, &credentials, before))
         };
         let http = config.services.iter().filter(|service| service.kind == Kind::Http);
         let services: Vec<_> = http.map(compile).collect();
+        let tcp = config.services.iter().filter(|service| service.kind == Kind::Tcp);
+        let tcp = TcpServices::new(tcp.map(compile));
         let by_name: HashMap<_, _> = services
             .iter()
             .map(|service| (service.declared.name.clone(), service.clone()))
@@ -98,6 +105,7 @@ impl Snapshot {
             config,
             credentials,
             services,
+            tcp,
             by_name,
             by_url,
             hosts,
@@ -122,7 +130,8 @@ impl Snapshot {
     }
 }
 
-fn same_host(one: &str, other: &str) -> bool {
+/// Whether two hosts are one: `localhost` and loopback addresses are.
+pub(crate) fn same_host(one: &str, other: &str) -> bool {
     let loopback = |host: &str| {
         host.eq_ignore_ascii_case("localhost")
             || host.parse::<IpAddr>().is_ok_and(|ip| NetClass::of(ip) == NetClass::Loopback)

@@ -2,6 +2,7 @@
 //! somebody looks.
 
 use metrics::{Gauge, Histogram};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use stitch_net::Reason;
@@ -39,11 +40,12 @@ pub struct ServiceStats {
     /// By [`Reason`]: answers that did not come from where they were meant to.
     failures: [AtomicU64; Reason::ALL.len()],
     in_flight: AtomicI64,
-    published: Published,
+    service: String,
+    /// Made when first used: services that are not spoken to over HTTP have none of it.
+    published: OnceLock<Published>,
 }
 
 struct Published {
-    service: String,
     in_flight: Gauge,
     duration: Histogram,
 }
@@ -68,16 +70,22 @@ pub struct Reading {
 impl ServiceStats {
     /// Counters under this `service` label.
     pub fn new(service: &str) -> Self {
-        let in_flight =
-            metrics::gauge!("stitch_requests_in_flight", "service" => service.to_owned());
-        let duration =
-            metrics::histogram!("stitch_request_duration_seconds", "service" => service.to_owned());
         Self {
             requests: Default::default(),
             failures: Default::default(),
             in_flight: AtomicI64::new(0),
-            published: Published { service: service.to_owned(), in_flight, duration },
+            service: service.to_owned(),
+            published: OnceLock::new(),
         }
+    }
+
+    fn published(&self) -> &Published {
+        self.published.get_or_init(|| Published {
+            in_flight:
+                metrics::gauge!("stitch_requests_in_flight", "service" => self.service.clone()),
+            duration: metrics::histogram!("stitch_request_duration_seconds",
+                "service" => self.service.clone()),
+        })
     }
 
     /// A request has begun.
@@ -96,7 +104,7 @@ impl ServiceStats {
         if let Some(reason) = reason {
             self.failures[reason as usize].fetch_add(1, Ordering::Relaxed);
         }
-        self.published.duration.record(took.as_secs_f64());
+        self.published().duration.record(took.as_secs_f64());
     }
 
     /// The numbers now.
@@ -118,7 +126,7 @@ impl ServiceStats {
                 // A series exists once it has counted something.
                 if count > 0 {
                     metrics::counter!("stitch_requests_total",
-                        "service" => self.published.service.clone(),
+                        "service" => self.service.clone(),
                         "source" => source.as_str(), "status" => class)
                     .absolute(count);
                 }
@@ -128,12 +136,12 @@ impl ServiceStats {
             let count = count.load(Ordering::Relaxed);
             if count > 0 {
                 metrics::counter!("stitch_failures_total",
-                    "service" => self.published.service.clone(), "reason" => reason.as_str())
+                    "service" => self.service.clone(), "reason" => reason.as_str())
                 .absolute(count);
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "a count of requests in flight is small")]
-        self.published.in_flight.set(self.in_flight.load(Ordering::Relaxed) as f64);
+        self.published().in_flight.set(self.in_flight.load(Ordering::Relaxed) as f64);
     }
 }
 

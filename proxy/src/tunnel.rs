@@ -2,6 +2,7 @@
 
 use crate::flow::dial;
 use crate::proxy::{Gate, Proxy};
+use crate::relay::{self, Relay, Side, Tally};
 use crate::route::Role;
 use crate::service::Service;
 use crate::upstream::{Offer, Wire, connect};
@@ -12,11 +13,7 @@ use std::io;
 use std::sync::Arc;
 use stitch_net::conn::{Ahead, Duplex, Opening, Stream, drive_h1, drive_h2, read_until};
 use stitch_net::{Peer, tls};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio_rustls::TlsAcceptor;
-
-/// Buffer for each direction.
-const BUFFER: usize = 16 * 1024;
 
 /// A client's side of a tunnel.
 type Client = Ahead<TokioIo<Upgraded>>;
@@ -46,27 +43,26 @@ pub(crate) fn join_connected(client: OnUpgrade, mut upstream: Wire, peer: Arc<Pe
     });
 }
 
-/// Copies until both sides have ended, or nothing has moved for too long; half-close is passed on.
-async fn join<A, B>(one: &mut A, other: &mut B, peer: Option<&Peer>)
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    let _busy = peer.map(|peer| peer.connection.occupy());
-    let cut = async {
-        match peer {
-            Some(peer) => peer.connection.cut().await,
-            None => std::future::pending().await,
+/// Relays a CONNECT client to a service of `type: tcp`, once its 200 has been sent.
+pub(crate) fn relay(client: OnUpgrade, relay: Relay, upstream: Wire) {
+    tokio::spawn(async move {
+        match client.await {
+            Ok(client) => relay.join(TokioIo::new(client), upstream).await,
+            Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
         }
-    };
-    // How a tunnel ends is its users' business; bytes are counted either way.
-    tokio::select! {
-        copied = copy_bidirectional_with_sizes(one, other, BUFFER, BUFFER) => match copied {
-            Ok((sent, received)) => tracing::trace!(sent, received, "Tunnel ended"),
-            Err(error) => tracing::trace!(%error, "Tunnel broke off"),
-        },
-        () = cut => tracing::debug!("Tunnel was cut off"),
-    }
+    });
+}
+
+/// Relays until both sides have ended, or nothing has moved for too long.
+async fn join(client: &mut impl Side, upstream: &mut impl Side, peer: Option<&Peer>) {
+    let mut tally = Tally::default();
+    let handle = peer.map(|peer| &peer.connection);
+    let joined = relay::join(client, upstream, handle, &mut tally).await;
+    let Tally { bytes_in, bytes_out, .. } = tally;
+    metrics::counter!("stitch_tunnel_bytes_total", "direction" => "in").increment(bytes_in);
+    metrics::counter!("stitch_tunnel_bytes_total", "direction" => "out").increment(bytes_out);
+    // How a tunnel ends is its users' business.
+    tracing::debug!(bytes_in, bytes_out, ?joined, "Tunnel ended");
 }
 
 /// What a tunnel leads to that is served from the inside.
@@ -128,7 +124,7 @@ pub(crate) fn serve_inside(
     multiplexed: bool,
 ) {
     tokio::spawn(async move {
-        let peer = if multiplexed { within(&peer) } else { peer };
+        let peer = peer_of(&peer, multiplexed);
         let served = async {
             let client = client.await.map_err(io::Error::other)?;
             serve_client(Ahead::new(TokioIo::new(client)), proxy, inside, &peer).await
@@ -139,9 +135,12 @@ pub(crate) fn serve_inside(
     });
 }
 
-/// A peer for one of several tunnels of a connection, whose timers must not be taken for its own.
-fn within(peer: &Peer) -> Arc<Peer> {
-    Arc::new(Peer { connection: peer.connection.within(), ..peer.clone() })
+/// The peer of a tunnel. One of several in a connection must not take its timers for its own.
+pub(crate) fn peer_of(peer: &Arc<Peer>, multiplexed: bool) -> Arc<Peer> {
+    match multiplexed {
+        true => Arc::new(Peer { connection: peer.connection.within(), ..(**peer).clone() }),
+        false => peer.clone(),
+    }
 }
 
 async fn serve_client(

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use stitch_config::Config;
 use stitch_config::model::{Kind, Limits, Timeouts};
 use stitch_net::conn::Timers;
-use stitch_net::{AcceptOptions, Address, Drain, HttpPort, Listener, Serve, Workers, accept};
+use stitch_net::{
+    AcceptOptions, Address, Drain, Handler, HttpPort, Listener, Serve, Workers, accept,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +39,7 @@ pub(super) fn accept_options(
     }
 }
 
-/// Accepts on a listener until the drain begins or `stop` is cancelled.
+/// Serves HTTP on a listener until the drain begins or `stop` is cancelled.
 pub(super) fn serve<S: Serve>(
     listener: Listener,
     gate: Arc<S>,
@@ -46,11 +48,20 @@ pub(super) fn serve<S: Serve>(
 ) where
     S::Body: Unpin,
 {
+    handle(listener, Arc::new(HttpPort::new(gate, options.header_bytes)), options, stop);
+}
+
+/// Hands a listener's connections on until the drain begins or `stop` is cancelled.
+pub(super) fn handle(
+    listener: Listener,
+    handler: Arc<impl Handler>,
+    options: &AcceptOptions,
+    stop: CancellationToken,
+) {
     let options = options.clone();
-    let port = Arc::new(HttpPort::new(gate, options.header_bytes));
     tokio::spawn(async move {
         let address = listener.address.clone();
-        if let Err(error) = accept(listener, port, options, stop).await {
+        if let Err(error) = accept(listener, handler, options, stop).await {
             tracing::error!(%address, %error, "Listener failed");
         }
     });
@@ -77,10 +88,10 @@ pub(super) struct PortChanges {
 }
 
 impl ServicePorts {
-    /// Binds what the configuration wants and is not there yet. Nothing changes until the changes
+    /// Binds what the configuration wants for services of these kinds and is not there yet. Nothing changes until the changes
     /// are [applied](Self::apply).
-    pub(super) fn plan(&self, config: &Config) -> Result<PortChanges, Failure> {
-        let wishes = wishes(config);
+    pub(super) fn plan(&self, config: &Config, kinds: &[Kind]) -> Result<PortChanges, Failure> {
+        let wishes = wishes(config, kinds);
         let mut changes = PortChanges::default();
         for (name, wished) in &wishes {
             if self.0.get(name).is_none_or(|port| port.wished != *wished) {
@@ -94,14 +105,12 @@ impl ServicePorts {
     }
 
     /// Closes what is unwanted and accepts on what was bound.
-    pub(super) fn apply<S: Serve>(
+    pub(super) fn apply<H: Handler>(
         &mut self,
         changes: PortChanges,
         options: &AcceptOptions,
-        gate: impl Fn(Arc<str>) -> Arc<S>,
-    ) where
-        S::Body: Unpin,
-    {
+        handler: impl Fn(Arc<str>) -> Arc<H>,
+    ) {
         for name in changes.unwanted {
             if let Some(port) = self.0.remove(&name) {
                 port.stop.cancel();
@@ -111,7 +120,7 @@ impl ServicePorts {
             let stop = CancellationToken::new();
             let address = listener.address.tcp().unwrap_or(wished);
             let port = ServicePort { wished, address, stop: stop.clone() };
-            serve(listener, gate(name.clone()), options, stop);
+            handle(listener, handler(name.clone()), options, stop);
             if let Some(before) = self.0.insert(name, port) {
                 before.stop.cancel();
             }
@@ -124,10 +133,10 @@ impl ServicePorts {
     }
 }
 
-/// Every service port, on the IP of the first proxy listener.
-fn wishes(config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
+/// Every port of such services, on the IP of the first proxy listener.
+fn wishes(config: &Config, kinds: &[Kind]) -> Vec<(Arc<str>, SocketAddr)> {
     let ip = config.proxy.service_ip();
-    let services = config.services.iter().filter(|service| service.kind == Kind::Http);
+    let services = config.services.iter().filter(|service| kinds.contains(&service.kind));
     services
         .filter_map(|service| Some((service.name.clone(), SocketAddr::new(ip, service.port?))))
         .collect()

@@ -14,11 +14,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stitch_config::Config;
-use stitch_config::model::Mode;
+use stitch_config::model::{Kind, Mode};
 use stitch_config::watch::Fingerprint;
 use stitch_mockd::Daemon;
 use stitch_mockd::events::{Events, choose};
-use stitch_net::{AcceptOptions, Drain, Workers};
+use stitch_net::{AcceptOptions, Drain, HttpPort, Workers};
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -121,8 +121,10 @@ fn open_ports(
     accepting: &AcceptOptions,
 ) -> Result<(), Failure> {
     if options.ports {
-        let changes = ports.plan(config)?;
-        ports.apply(changes, accepting, |name| daemon.listener(Some(name)));
+        let changes = ports.plan(config, &[Kind::Http])?;
+        ports.apply(changes, accepting, |name| {
+            Arc::new(HttpPort::new(daemon.listener(Some(name)), accepting.header_bytes))
+        });
     }
     Ok(())
 }

@@ -24,7 +24,9 @@ use stitch_control::{Metrics, Readiness};
 use stitch_mockd::Engine;
 use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Workers};
-use stitch_proxy::{AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, Snapshot};
+use stitch_proxy::{
+    AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
+};
 
 /// How long the ready line waits for commands that are starting: their first start may compile.
 const COMMANDS: Duration = Duration::from_secs(300);
@@ -256,14 +258,15 @@ impl Running {
         &self,
         config: &Config,
     ) -> Result<super::listeners::PortChanges, Failure> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner).plan(config)
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.plan(config, &[Kind::Http, Kind::Tcp])
     }
 
     /// Opens and closes service ports as planned.
     pub(super) fn apply_ports(&self, changes: super::listeners::PortChanges) {
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         ports.apply(changes, &self.accepting, |name| {
-            Arc::new(Gate::new(self.proxy.clone(), Role::Service(name)))
+            Arc::new(ServicePort::new(self.proxy.clone(), name, self.accepting.header_bytes))
         });
     }
 
@@ -325,11 +328,16 @@ impl Running {
 
     /// Where a service can be reached: its own port, and its host on the shared listener.
     pub(super) fn urls(&self, service: &Service) -> Vec<String> {
-        if service.kind != Kind::Http {
-            return Vec::new();
-        }
         let scheme = scheme(&self.proxy.snapshot().config);
         let own = self.ports.lock().unwrap_or_else(PoisonError::into_inner).address(&service.name);
+        match service.kind {
+            Kind::Http => {}
+            Kind::Tcp => {
+                let at = |address| format!("tcp://{}", reachable(address));
+                return own.map(at).into_iter().collect();
+            }
+            Kind::Infra => return Vec::new(),
+        }
         let shared = self.own.listeners.first().and_then(|address| {
             let exact = service.hosts.iter().filter(|host| !host.host.starts_with('*'));
             // Browsers and most resolvers know names under localhost without being told.

@@ -6,7 +6,7 @@ use crate::supervise::Supervisor;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stitch_config::model::{Kind, Mode, Service};
-use stitch_control::{EndpointView, ServiceView, SetModeRefused, View};
+use stitch_control::{Counters, EndpointView, ServiceView, SetModeRefused, View};
 use stitch_proxy::{Reading, SetModeError};
 
 impl View for Running {
@@ -21,6 +21,7 @@ impl View for Running {
         let view = |declared: &Arc<Service>| {
             let name = &*declared.name;
             let service = snapshot.service(name);
+            let tcp = snapshot.tcp.get(name);
             let mock = mocks.iter().find(|mock| mock.name == name);
             let endpoints = mock.map(|mock| mock.endpoints.iter().map(endpoint).collect());
             let command = commands.iter().find(|command| command.name == name);
@@ -34,12 +35,16 @@ impl View for Running {
                     .map(|_| declared.mode.as_str()),
                 urls: self.urls(declared),
                 upstreams: service
+                    .or(tcp)
                     .map(|service| service.endpoints.iter().map(ToString::to_string).collect())
                     .unwrap_or_default(),
                 endpoints: endpoints.unwrap_or_default(),
                 subscriptions: declared.subscriptions.iter().map(|s| s.subject.clone()).collect(),
-                counters: service
-                    .map_or_else(Reading::default, |service| service.state.stats.read()),
+                counters: match (service, tcp) {
+                    (_, Some(tcp)) => Counters::Connections(tcp.state.tcp.read()),
+                    (Some(service), None) => Counters::Requests(service.state.stats.read()),
+                    (None, None) => Counters::Requests(Reading::default()),
+                },
                 command: command.map(|command| json!(command)),
             }
         };

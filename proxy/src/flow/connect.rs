@@ -1,9 +1,10 @@
-//! CONNECT: a tunnel to something declared is served from the inside; any other target is dialled,
-//! if `forward` allows it, before the client is told 200.
+//! CONNECT: a tunnel to something declared is served from the inside, or relayed to a service of
+//! `type: tcp`; any other target is dialled, if `forward` allows it, before the client is told 200.
 
 use super::real::no_tls;
 use super::{Answer, Answered, Call};
 use crate::proxy::Proxy;
+use crate::relay::Relay;
 use crate::rescue::Failure;
 use crate::route::Decision;
 use crate::service::Service;
@@ -20,6 +21,8 @@ use stitch_net::Body;
 pub(crate) enum Target {
     /// A declared service.
     Service(Arc<Service>),
+    /// A declared service of `type: tcp`.
+    Tcp(Arc<Service>),
     /// A host that routes name.
     Route,
     /// Anything else.
@@ -33,12 +36,14 @@ impl Target {
         host: Option<&HeaderValue>,
     ) -> Self {
         let host = host.and_then(|host| host.to_str().ok()).map(Authority::parse);
-        match decision {
-            Decision::Service(service) => Self::Service(service.clone()),
-            Decision::Route(_) => Self::Route,
+        let tcp = || snapshot.tcp.of_target(host?);
+        match (decision, tcp()) {
+            (Decision::Service(service), _) => Self::Service(service.clone()),
+            (_, Some(service)) => Self::Tcp(service.clone()),
+            (Decision::Route(_), None) => Self::Route,
             // What else a route asks for is only known inside the tunnel.
             _ if host.is_some_and(|host| snapshot.routes.names(host)) => Self::Route,
-            Decision::Forward | Decision::Fallthrough => Self::Undeclared,
+            (Decision::Forward | Decision::Fallthrough, None) => Self::Undeclared,
         }
     }
 }
@@ -59,6 +64,12 @@ pub(super) async fn answer(
     let inside = match target {
         Target::Service(service) => Inside::Service(service, host),
         Target::Route => Inside::Host(host),
+        Target::Tcp(service) => {
+            let mut relay = Relay::begin(proxy, &service, &tunnel::peer_of(&peer, multiplexed));
+            let upstream = relay.reach().await?;
+            tunnel::relay(client, relay, upstream);
+            return Ok(Answer::by_stitch(Response::new(Body::Empty)));
+        }
         Target::Undeclared => {
             let upstream = dial(snapshot, &host).await?;
             peer.connection.wait_at_most(Timeouts::default().idle);

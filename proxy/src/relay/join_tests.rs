@@ -1,0 +1,170 @@
+//! Relays between real sockets, and inside tunnels.
+
+use super::join::{Joined, join};
+use super::tally::Tally;
+use crate::upstream::Wire;
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use stitch_net::conn::{ConnIo, Duplex, Ending, Handle, Timers, Watch};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A client and a service with a relay in between.
+struct Relayed {
+    client: TcpStream,
+    service: TcpStream,
+    handle: Handle,
+    relay: JoinHandle<(Joined, Tally)>,
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (near.unwrap(), far.unwrap().0)
+}
+
+async fn relayed(handle: Handle) -> Relayed {
+    let ((client, near), (far, service)) = (pair().await, pair().await);
+    let (mut near, mut far) =
+        (ConnIo::new(near, handle.clone()), Wire::from(stitch_net::conn::Socket::from(far)));
+    let told = handle.clone();
+    let relay = tokio::spawn(async move {
+        let mut tally = Tally::default();
+        (join(&mut near, &mut far, Some(&told), &mut tally).await, tally)
+    });
+    Relayed { client, service, handle, relay }
+}
+
+async fn read_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.map(|_| bytes)
+}
+
+fn watch(stream: Duration) -> Watch {
+    let long = Duration::from_secs(60);
+    let watch = Watch::new(Timers { header: long, idle: long, stream });
+    tokio::spawn(watch.clone().keep());
+    watch
+}
+
+#[tokio::test]
+async fn one_end_leaves_the_other_direction_open() {
+    let Relayed { mut client, mut service, relay, .. } = relayed(Handle::default()).await;
+    client.write_all(b"question").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut service).await.unwrap(), b"question");
+    service.write_all(b"a long answer").await.unwrap();
+    drop(service);
+    assert_eq!(read_all(&mut client).await.unwrap(), b"a long answer");
+    let (joined, tally) = relay.await.unwrap();
+    assert!(matches!(joined, Joined::Closed), "{joined:?}");
+    assert_eq!((tally.bytes_in, tally.bytes_out), (8, 13));
+}
+
+#[tokio::test]
+async fn a_side_that_does_not_read_holds_up_the_other_and_loses_nothing() {
+    const MUCH: usize = 32 << 20;
+    let Relayed { mut client, mut service, relay, .. } = relayed(Handle::default()).await;
+    let sent: Vec<u8> = (0..MUCH).map(|at| (at % 251) as u8).collect();
+    let expected = sent.clone();
+    let writing = tokio::spawn(async move {
+        client.write_all(&sent).await.unwrap();
+        client.shutdown().await.unwrap();
+        client
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!writing.is_finished(), "the relay takes in more than it can pass on");
+    assert!(read_all(&mut service).await.unwrap() == expected);
+    drop(service);
+    drop(writing.await.unwrap());
+    let (joined, tally) = relay.await.unwrap();
+    assert!(matches!(joined, Joined::Closed), "{joined:?}");
+    assert_eq!(tally.bytes_in, MUCH as u64);
+}
+
+#[tokio::test]
+async fn a_reset_is_passed_on_as_one() {
+    let Relayed { mut client, service, relay, .. } = relayed(Handle::default()).await;
+    service.set_zero_linger().unwrap();
+    drop(service);
+    let error = read_all(&mut client).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(matches!(relay.await.unwrap().0, Joined::Upstream(_)));
+
+    let Relayed { client, mut service, relay, .. } = relayed(Handle::default()).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let error = read_all(&mut service).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(matches!(relay.await.unwrap().0, Joined::Client(_)));
+}
+
+#[tokio::test]
+async fn an_answer_arrives_although_the_question_is_not_wanted() {
+    let Relayed { mut client, mut service, relay, .. } = relayed(Handle::default()).await;
+    client.write_all(b"hello").await.unwrap();
+    service.read_exact(&mut [0; 5]).await.unwrap();
+    service.write_all(b"go away").await.unwrap();
+    drop(service);
+    assert_eq!(read_all(&mut client).await.unwrap(), b"go away");
+    while client.write_all(b"more and more").await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(relay.await.unwrap().0, Joined::Upstream(_)));
+}
+
+#[tokio::test]
+async fn silence_ends_it_and_bytes_either_way_do_not() {
+    let handle = watch(Duration::from_secs(60)).open(None);
+    handle.wait_at_most(Duration::from_millis(400));
+    let Relayed { mut client, mut service, relay, .. } = relayed(handle).await;
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        service.write_all(b".").await.unwrap();
+        client.read_exact(&mut [0]).await.unwrap();
+    }
+    assert!(read_all(&mut client).await.unwrap().is_empty());
+    assert!(read_all(&mut service).await.unwrap().is_empty());
+    let (joined, tally) = relay.await.unwrap();
+    assert!(matches!(joined, Joined::Idle), "{joined:?}");
+    assert_eq!(tally.bytes_out, 5);
+}
+
+#[tokio::test]
+async fn the_handle_ends_it() {
+    let Relayed { mut client, relay, handle, service } = relayed(Handle::default()).await;
+    handle.end(Ending::Reset);
+    assert!(matches!(relay.await.unwrap().0, Joined::Told));
+    let error = read_all(&mut client).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    drop(service);
+}
+
+#[tokio::test]
+async fn what_is_inside_something_else_is_relayed_too() {
+    let ((mut client, near), (far, mut service)) = (tokio::io::duplex(8), tokio::io::duplex(8));
+    let relay = tokio::spawn(async move {
+        let (mut near, mut far): (Box<dyn Duplex>, Box<dyn Duplex>) =
+            (Box::new(near), Box::new(far));
+        let mut tally = Tally::default();
+        (join(&mut near, &mut far, None, &mut tally).await, tally)
+    });
+    let echo = tokio::spawn(async move {
+        let mut bytes = vec![0; 100];
+        service.read_exact(&mut bytes).await.unwrap();
+        service.write_all(&bytes).await.unwrap();
+    });
+    let sent: Vec<u8> = (0..100).collect();
+    client.write_all(&sent).await.unwrap();
+    let mut heard = vec![0; 100];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, sent);
+    echo.await.unwrap();
+    drop(client);
+    let (joined, tally) = relay.await.unwrap();
+    assert!(matches!(joined, Joined::Closed), "{joined:?}");
+    assert_eq!((tally.bytes_in, tally.bytes_out), (100, 100));
+}

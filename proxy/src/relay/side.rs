@@ -1,0 +1,62 @@
+//! What can stand at either end of a relay.
+
+use crate::upstream::Wire;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use stitch_net::conn::{Ahead, ConnIo, Duplex, Socket, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// One end of a relay.
+pub(crate) trait Side: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket beneath, where it belongs to this stream alone.
+    fn socket(&self) -> Option<&Socket>;
+
+    /// Lets the other side see a reset when this is dropped, not an orderly end.
+    fn abort(&self) {
+        if let Some(socket) = self.socket() {
+            // Best effort: a socket that is already gone cannot be reset any more.
+            let _ = socket.options().set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl Side for ConnIo {
+    fn socket(&self) -> Option<&Socket> {
+        Some(ConnIo::socket(self))
+    }
+}
+
+impl Side for Wire {
+    fn socket(&self) -> Option<&Socket> {
+        Some(Wire::socket(self))
+    }
+}
+
+impl Side for Stream {
+    fn socket(&self) -> Option<&Socket> {
+        match self {
+            Self::Plain(io) => Some(io.socket()),
+            Self::Tls(stream) => Some(stream.get_ref().0.socket()),
+            Self::Inner(_) => None,
+        }
+    }
+}
+
+impl<S: Side> Side for Ahead<S> {
+    fn socket(&self) -> Option<&Socket> {
+        self.get_ref().socket()
+    }
+}
+
+impl Side for TokioIo<Upgraded> {
+    fn socket(&self) -> Option<&Socket> {
+        None
+    }
+}
+
+impl Side for Box<dyn Duplex> {
+    fn socket(&self) -> Option<&Socket> {
+        None
+    }
+}
