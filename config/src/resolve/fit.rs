@@ -111,6 +111,16 @@ pub(super) fn tcp(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawService) {
     }
 }
 
+/// Connections that carry requests are shared by clients, and a PROXY header names one.
+pub(super) fn http(cx: &mut Context<'_>, raw: &mut RawService) {
+    if let Some(version) = raw.proxy_protocol.take() {
+        cx.push(version.spot.error("\"proxy_protocol\" is for services of type tcp").hint(
+            "requests of many clients share a connection, and name theirs in x-forwarded-for; \
+             proxy.proxy_protocol is for connections that come in",
+        ));
+    }
+}
+
 /// A service is reached, mocked, or at least started by compose.
 pub(super) fn purpose(cx: &mut Context<'_>, spot: &Spot, raw: &RawService) {
     let reachable = raw.has("url") || raw.has("urls");
@@ -161,12 +171,6 @@ pub(super) fn container_keys(cx: &mut Context<'_>, raw: &RawService) {
                 ),
             );
         }
-    }
-    let reachable = raw.has("url") || raw.has("urls");
-    if let Some(version) = raw.proxy_protocol.as_ref().filter(|_| !reachable) {
-        cx.push(version.spot.error("\"proxy_protocol\" stands without a url").hint(
-            "it begins connections to the real service; proxy.proxy_protocol is for clients",
-        ));
     }
     if let Some(env) = raw.env.as_ref().filter(|_| !container && !raw.has("command")) {
         cx.push(

@@ -22,7 +22,10 @@ pub(super) fn resolve(
     match kind {
         Kind::Infra => fit::infra(cx, &spot, &mut raw),
         Kind::Tcp => fit::tcp(cx, &spot, &mut raw),
-        Kind::Http => fit::purpose(cx, &spot, &raw),
+        Kind::Http => {
+            fit::purpose(cx, &spot, &raw);
+            fit::http(cx, &mut raw);
+        }
     }
     if kind != Kind::Infra {
         fit::container_keys(cx, &raw);

@@ -107,7 +107,6 @@ fn https_and_http_stand_together() {
     let schemes: Vec<_> = api.upstreams.iter().map(|upstream| upstream.scheme).collect();
     assert_eq!(schemes, [Scheme::Https, Scheme::Http]);
     assert_eq!(api.upstreams[0].host_port(), Some(("api.example.com", 443)));
-    assert_eq!(api.proxy_protocol, Some(ProxyProtocol::V1));
     assert_eq!(api.timeout.idle, Duration::from_secs(600), "inherited");
     let ClientTls { ca, certificate, sni, insecure } = &api.tls;
     assert_eq!(ca.as_ref().unwrap().path, here("ca.crt"));
