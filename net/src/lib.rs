@@ -19,7 +19,8 @@ pub mod tls;
 pub use body::{Body, BoxError};
 pub use draw::{Draw, Draws};
 pub use listen::{
-    AcceptOptions, Address, BindError, Drain, Handler, HttpPort, Listener, Workers, accept,
+    AcceptOptions, Address, BindError, Drain, Handler, HttpPort, Listener, Proxied, Workers,
+    accept, introduction,
 };
 pub use mock::{Flow, MockService, MockSet, Offered};
 pub use peer::Peer;

@@ -10,7 +10,7 @@ use stitch_config::Config;
 use stitch_config::model::{Kind, Limits, Timeouts};
 use stitch_net::conn::Timers;
 use stitch_net::{
-    AcceptOptions, Address, Drain, Handler, HttpPort, Listener, Serve, Workers, accept,
+    AcceptOptions, Address, Drain, Handler, HttpPort, Listener, Proxied, Serve, Workers, accept,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,20 @@ pub(super) fn serve<S: Serve>(
     S::Body: Unpin,
 {
     handle(listener, Arc::new(HttpPort::new(gate, options.header_bytes)), options, stop);
+}
+
+/// Serves HTTP to clients that may have to begin with a PROXY header.
+pub(super) fn serve_proxied<S: Serve>(
+    listener: Listener,
+    gate: Arc<S>,
+    options: &AcceptOptions,
+    proxy_protocol: bool,
+) where
+    S::Body: Unpin,
+{
+    let http = Arc::new(HttpPort::new(gate, options.header_bytes));
+    let port = Arc::new(Proxied::new(http, proxy_protocol));
+    handle(listener, port, options, CancellationToken::new());
 }
 
 /// Hands a listener's connections on until the drain begins or `stop` is cancelled.

@@ -1,7 +1,7 @@
 //! `stitch up` and `stitch proxy`: the proxy with mocks behind it, in this process or in another.
 
 use super::control::{ControlPlane, spawn_upkeep};
-use super::listeners::{ServicePorts, accept_options, bind, serve};
+use super::listeners::{ServicePorts, accept_options, bind, serve_proxied};
 use super::prepare::{Prepared, prepare_first};
 use super::reload::{ProxyReload, follow_changes, told};
 use super::remote::RemoteMocks;
@@ -23,7 +23,7 @@ use stitch_config::model::{Kind, ListenAddress, Mode, Service, Workers as Worker
 use stitch_control::{Metrics, Readiness};
 use stitch_mockd::Engine;
 use stitch_mockd::events::{Events, choose};
-use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Workers};
+use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Proxied, Workers};
 use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
 };
@@ -60,6 +60,8 @@ pub(super) struct Running {
     pub(super) supervisor: OnceLock<Supervisor>,
     pub(super) ports: Mutex<ServicePorts>,
     pub(super) accepting: AcceptOptions,
+    /// Whether clients have to say who is really calling; fixed at start.
+    pub(super) proxy_protocol: bool,
     pub(super) own: OwnAddresses,
     pub(super) remote: Option<RemoteMocks>,
 }
@@ -116,6 +118,7 @@ async fn run(
         supervisor: OnceLock::new(),
         ports: Mutex::default(),
         accepting,
+        proxy_protocol: config.proxy.proxy_protocol,
         own: bound.own(),
         remote,
     });
@@ -245,7 +248,7 @@ impl Bound {
         for listener in self.proxy {
             addresses.push(listener.address.clone());
             let gate = Arc::new(Gate::new(running.proxy.clone(), Role::Gateway));
-            serve(listener, gate, &running.accepting, Default::default());
+            serve_proxied(listener, gate, &running.accepting, running.proxy_protocol);
         }
         control.serve(self.admin, &running.accepting);
         addresses
@@ -266,7 +269,8 @@ impl Running {
     pub(super) fn apply_ports(&self, changes: super::listeners::PortChanges) {
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         ports.apply(changes, &self.accepting, |name| {
-            Arc::new(ServicePort::new(self.proxy.clone(), name, self.accepting.header_bytes))
+            let port = ServicePort::new(self.proxy.clone(), name, self.accepting.header_bytes);
+            Arc::new(Proxied::new(Arc::new(port), self.proxy_protocol))
         });
     }
 

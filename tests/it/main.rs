@@ -20,6 +20,7 @@ mod hygiene;
 mod local_services;
 mod mockd_apart;
 mod modes;
+mod proxy_protocol;
 mod reload;
 mod routing;
 mod scale;

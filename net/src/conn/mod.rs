@@ -19,6 +19,7 @@ mod watch;
 pub use ahead::{Ahead, ReadAhead};
 pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, finish};
 pub use drive::{drive_h1, drive_h2};
+pub(crate) use handle::Phase;
 pub use handle::{Ending, Handle, Occupied};
 pub use io::ConnIo;
 pub use opening::{Opening, Unopened, read_until};

@@ -4,10 +4,12 @@ mod accept;
 mod bind;
 mod drain;
 mod http;
+mod proxy_protocol;
 mod workers;
 
 pub use accept::{AcceptOptions, Handler, accept};
 pub use bind::{Address, BindError, Listener};
 pub use drain::Drain;
 pub use http::HttpPort;
+pub use proxy_protocol::{Proxied, introduction};
 pub use workers::Workers;

@@ -8,9 +8,10 @@ use super::tally::Tally;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::service::Service;
-use crate::upstream::{Endpoint, InFlight, Offer, Wire, connect, pick};
+use crate::upstream::{Endpoint, InFlight, Offer, Wire, connect_saying, pick};
 use std::sync::Arc;
 use std::time::SystemTime;
+use stitch_config::model::ProxyProtocol;
 use stitch_net::conn::{ConnIo, Ending, Occupied};
 use stitch_net::mock::BoxFuture;
 use stitch_net::{Peer, Reason};
@@ -69,12 +70,19 @@ impl Relay {
 
     /// Connects to one endpoint after another until one answers; the failure is the last one's.
     pub(crate) async fn reach(&mut self) -> Result<Wire, Failure> {
+        let declared = &self.service.declared;
+        let introduction = declared.proxy_protocol.map(|version| {
+            let binary = version == ProxyProtocol::V2;
+            stitch_net::introduction(&self.peer, binary)
+        });
+        let introduction = introduction.unwrap_or_default();
+        let limit = declared.timeout.connect;
         let mut left = self.service.endpoints.clone();
         let mut failure = Failure::NoEndpoint;
         while let Some((endpoint, in_flight)) = pick(&left, |below| fastrand::u64(..below)) {
             let endpoint = endpoint.clone();
             self.endpoint = Some(endpoint.clone());
-            match connect(&endpoint, Offer::Bytes, self.service.declared.timeout.connect).await {
+            match connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await {
                 Ok(wire) => {
                     self.in_flight = Some(in_flight);
                     return Ok(wire);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use stitch_config::model::UpstreamAddress;
 use stitch_net::conn::Socket;
 use stitch_net::tls::explain_connect;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -89,13 +90,29 @@ pub async fn connect(
     offer: Offer,
     limit: Duration,
 ) -> Result<Wire, ConnectError> {
+    connect_saying(&[], endpoint, offer, limit).await
+}
+
+/// Connects in the same way, and says something before anything else, TLS included.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect_saying(
+    first: &[u8],
+    endpoint: &Endpoint,
+    offer: Offer,
+    limit: Duration,
+) -> Result<Wire, ConnectError> {
     let deadline = Instant::now() + limit;
-    let socket = match &endpoint.address {
+    let mut socket = match &endpoint.address {
         UpstreamAddress::Host { host, port } => {
             Socket::Tcp(connect_tcp(endpoint, host, *port, deadline, limit).await?)
         }
         UpstreamAddress::Unix(path) => Socket::Unix(connect_unix(path, deadline, limit).await?),
     };
+    if !first.is_empty() {
+        say(first, endpoint, &mut socket, deadline, limit).await?;
+    }
     match &endpoint.tls {
         None if endpoint.scheme.is_tls() => {
             Err(ConnectError::Tls(format!("nothing is known about whom to trust at {endpoint}")))
@@ -156,6 +173,34 @@ async fn connect_unix(
     }
 }
 
+/// Writes on a socket that has just been connected.
+async fn say(
+    bytes: &[u8],
+    endpoint: &Endpoint,
+    socket: &mut Socket,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<(), ConnectError> {
+    let address = address_of(socket);
+    match timeout_at(deadline, socket.write_all(bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Err(_elapsed) => Err(ConnectError::Timeout(address, limit)),
+        Ok(Err(error)) => Err(match (&endpoint.address, address) {
+            (UpstreamAddress::Unix(path), _) => ConnectError::Unix(path.clone(), error),
+            (_, Some(address)) => ConnectError::Refused(address, error),
+            // Not even an address is left of it.
+            (_, None) => ConnectError::Dns(error),
+        }),
+    }
+}
+
+fn address_of(socket: &Socket) -> Option<SocketAddr> {
+    match socket {
+        Socket::Tcp(stream) => stream.peer_addr().ok(),
+        Socket::Unix(_) => None,
+    }
+}
+
 /// Begins TLS on a socket.
 async fn secure(
     tls: &Tls,
@@ -164,10 +209,7 @@ async fn secure(
     deadline: Instant,
     limit: Duration,
 ) -> Result<Wire, ConnectError> {
-    let address = match &socket {
-        Socket::Tcp(stream) => stream.peer_addr().ok(),
-        Socket::Unix(_) => None,
-    };
+    let address = address_of(&socket);
     let config = match offer {
         Offer::Http => tls.client.http.clone(),
         Offer::Http1 => tls.client.http1.clone(),

@@ -15,7 +15,7 @@ mod h1;
 mod h2;
 
 pub use balance::{InFlight, pick};
-pub use connect::{ConnectError, Offer, connect};
+pub use connect::{ConnectError, Offer, connect, connect_saying};
 pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
