@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stitch_kit::http::Connection;
-use stitch_kit::{Stitch, Upstream, http, wait_until};
+use stitch_kit::{Certificate, Certificates, Nginx, Stitch, Upstream, http, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const REQUIRED: &str =
@@ -120,4 +120,33 @@ fn who_calls_is_passed_on_in_binary() {
     client.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 80\r\nhello").unwrap();
     client.read_exact(&mut [0]).unwrap();
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), [V2, b"hello"].concat());
+}
+
+#[test]
+fn nginx_reads_what_is_said_before_tls() {
+    let authority = Certificates::new();
+    let Certificate { cert, key } = authority.issue(&["db"]);
+    let nginx = Nginx::listening(
+        "ssl proxy_protocol",
+        &format!(
+            "ssl_certificate {}; ssl_certificate_key {}; \
+             location / {{ return 200 $proxy_protocol_addr:$proxy_protocol_port; }}",
+            cert.display(),
+            key.display()
+        ),
+    );
+    for version in ["v1", "v2"] {
+        let stitch = Stitch::up(&format!(
+            "services: {{ db: {{ type: tcp, url: 'tls://{}', port: 0, proxy_protocol: {version}, \
+             tls: {{ ca: '{}', sni: db }} }} }}",
+            nginx.addr(),
+            authority.ca().display()
+        ));
+        let mut client = connect(stitch.service("db"));
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        let own = client.local_addr().unwrap().to_string();
+        assert!(answer.ends_with(&own), "{version}: {answer}");
+    }
 }
