@@ -5,6 +5,7 @@ use crate::access_log::AccessLog;
 use crate::body::Outgoing;
 use crate::flow::{self, Begun, Call};
 use crate::hygiene::ViaToken;
+use crate::relay::hand_over;
 use crate::route::Role;
 use crate::service::ServiceState;
 use crate::snapshot::Snapshot;
@@ -125,8 +126,14 @@ impl Gate {
 impl Serve for Gate {
     type Body = Outgoing;
 
-    fn greet(&self, _sni: Option<&str>) -> Greeting {
-        match &self.proxy.snapshot.load().credentials.server {
+    fn greet(&self, sni: Option<&str>) -> Greeting {
+        let snapshot = self.proxy.snapshot.load();
+        let passed = sni.and_then(|name| snapshot.tcp.of_sni(name));
+        if let (Role::Gateway, Some(service)) = (&self.role, passed) {
+            let (proxy, service) = (self.proxy.clone(), service.clone());
+            return Greeting::HandOver(Box::new(|io, peer| hand_over(proxy, service, io, peer)));
+        }
+        match &snapshot.credentials.server {
             Some(server) => Greeting::Terminate(server.tls.config.clone()),
             None => Greeting::Refuse,
         }

@@ -5,7 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 use stitch_kit::http::Connection;
-use stitch_kit::{Scratch, Stitch, Upstream, http, wait_until};
+use stitch_kit::{
+    Certificate, Certificates, Exit, Nginx, Scratch, Stitch, Upstream, curl, http, wait_until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -274,4 +276,50 @@ fn a_reload_moves_new_connections_and_leaves_open_ones() {
     stitch.rewrite("services: { web: { endpoints: [{ path: /, response: hi }] } }");
     assert!(wait_until(PATIENCE, || TcpStream::connect(address).is_err()));
     exchange(&mut old, b"still here");
+}
+
+/// A web server inside TLS, for the name db.
+fn secured(authority: &Certificates) -> Nginx {
+    let Certificate { cert, key } = authority.issue(&["db", "127.0.0.1"]);
+    Nginx::listening(
+        "ssl",
+        &format!(
+            "ssl_certificate {}; ssl_certificate_key {}; location / {{ return 200 inside; }}",
+            cert.display(),
+            key.display()
+        ),
+    )
+}
+
+#[test]
+fn tls_for_its_host_is_passed_to_it_untouched() {
+    let authority = Certificates::new();
+    let nginx = secured(&authority);
+    let stitch = up(&db(&format!("tcp://{}", nginx.addr()), ""));
+    let ca = authority.ca();
+    let asked = |name: &str| {
+        let there = format!("{name}:443:{}", stitch.proxy());
+        let url = format!("https://{name}/");
+        curl(&["-sS", "--cacert", ca.to_str().unwrap(), "--connect-to", &there, &url])
+    };
+    // Only nginx has a certificate that this authority signed.
+    assert_eq!(asked("db").success().stdout, "inside");
+    assert_eq!(logged(&stitch)["service"], "db");
+    assert_eq!(asked("other").exit, Exit::Code(35), "nobody else speaks TLS here");
+}
+
+#[test]
+fn tls_is_begun_for_a_client_that_speaks_none() {
+    let authority = Certificates::new();
+    let nginx = secured(&authority);
+    let tls = format!(", tls: {{ ca: '{}', sni: db }}", authority.ca().display());
+    let stitch = up(&db(&format!("tls://{}", nginx.addr()), &tls));
+    let mut client = connect(stitch.service("db"));
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert!(read_all(&client).ends_with(b"inside"));
+
+    let stitch = up(&db(&format!("tls://{}", nginx.addr()), ""));
+    let error = connect(stitch.service("db")).read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(logged(&stitch)["result"], "connect_tls");
 }

@@ -18,7 +18,7 @@ mod tally;
 
 pub(crate) use join::join;
 pub(crate) use line::Line;
-pub(crate) use passage::Relay;
+pub(crate) use passage::{Relay, hand_over};
 pub use port::ServicePort;
 pub(crate) use side::Side;
 pub use stats::{TcpReading, TcpStats};

@@ -41,14 +41,14 @@ impl TcpServices {
         self.by_name.values()
     }
 
-    /// The service that declares a host.
-    pub(crate) fn by_host(&self, host: Authority<'_>) -> Option<&Arc<Service>> {
-        self.hosts.get(host)
+    /// The service that declares the host which a client that begins TLS asks for.
+    pub(crate) fn of_sni(&self, name: &str) -> Option<&Arc<Service>> {
+        self.hosts.get(Authority { host: name, port: Some(443) })
     }
 
     /// The service that declares a host, or whose url is there.
     pub(crate) fn of_target(&self, target: Authority<'_>) -> Option<&Arc<Service>> {
-        self.by_host(target).or_else(|| {
+        self.hosts.get(target).or_else(|| {
             let at = |(host, port, _): &&(String, u16, Arc<Service>)| {
                 target.port == Some(*port) && same_host(host, target.host)
             };
