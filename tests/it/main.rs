@@ -26,9 +26,6 @@ mod routing;
 mod scale;
 mod start_order;
 mod streaming;
-<<<<<<< HEAD
+mod tcp;
 mod tls;
 mod websocket;
-=======
-mod tcp;
->>>>>>> 22e5ed8 (proxy/relay: services of type tcp)
