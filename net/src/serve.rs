@@ -27,6 +27,12 @@ pub trait Serve: Send + Sync + 'static {
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 
+    /// Whether anything is done with clients that begin TLS; otherwise they are told at once that
+    /// this is no HTTP.
+    fn speaks_tls(&self) -> bool {
+        false
+    }
+
     /// Says what is done with a client that begins TLS and asks for this name.
     fn greet(&self, _sni: Option<&str>) -> Greeting {
         Greeting::Refuse

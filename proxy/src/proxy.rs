@@ -126,6 +126,12 @@ impl Gate {
 impl Serve for Gate {
     type Body = Outgoing;
 
+    fn speaks_tls(&self) -> bool {
+        let snapshot = self.proxy.snapshot.load();
+        let passes = self.role == Role::Gateway && !snapshot.tcp.is_empty();
+        passes || snapshot.credentials.server.is_some()
+    }
+
     fn greet(&self, sni: Option<&str>) -> Greeting {
         let snapshot = self.proxy.snapshot.load();
         let passed = sni.and_then(|name| snapshot.tcp.of_sni(name));

@@ -73,7 +73,8 @@ pub(super) fn handle(
     stop: CancellationToken,
 ) {
     let options = options.clone();
-    tokio::spawn(async move {
+    let workers = options.workers.clone();
+    workers.spawn(async move {
         let address = listener.address.clone();
         if let Err(error) = accept(listener, handler, options, stop).await {
             tracing::error!(%address, %error, "Listener failed");

@@ -173,19 +173,6 @@ fn the_proxy_header_is_written() {
     }
 }
 
-#[test]
-fn the_proxy_header_is_written_for_http_too() {
-    let nginx = told_by_proxy_header();
-    for version in ["v1", "v2"] {
-        let stitch = Stitch::up(&format!(
-            "services: {{ web: {{ url: '{}', proxy_protocol: {version} }} }}",
-            nginx.url()
-        ));
-        let told = http::get(stitch.proxy(), "/", &[("host", "web")]).text();
-        assert!(told.starts_with("127.0.0.1 "), "{version}: {told}");
-    }
-}
-
 /// 192.0.2.7 port 4711 to 192.0.2.1 port 80.
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x12\x67\0\x50";

@@ -259,11 +259,16 @@ fn a_connect_that_cannot_be_is_refused_before_any_200() {
 }
 
 #[test]
-fn https_without_a_tunnel_says_what_to_set() {
+fn https_without_a_tunnel_begins_tls_for_the_client() {
     let stitch = Stitch::up(MOCK);
-    let answer = through(stitch.proxy(), "https://secure.example/a");
-    assert_eq!(reason(&answer), (400, Some("bad_request")));
-    assert!(answer.json()["hint"].as_str().unwrap().contains("HTTPS_PROXY"));
+    let plain = Upstream::scripted(|mut stream, _| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let target = format!("https://{}/a", plain.addr());
+    let answer = through(stitch.proxy(), &target);
+    assert_eq!(reason(&answer), (502, Some("connect_tls")));
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("does not speak TLS"), "{detail}");
 }
 
 #[test]

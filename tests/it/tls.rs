@@ -79,7 +79,14 @@ fn a_client_certificate_becomes_the_callers_identity() {
         ask(&authority, "a.test", stitch.proxy(), &args)
     };
     with(&authority.issue(&["alice.clients.test"])).success();
-    assert_eq!(upstream.requests()[0].headers.all(IDENTITY), ["alice.clients.test"]);
+    let requests = upstream.requests();
+    let told = requests[0].headers.all(IDENTITY);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("Hash=") && !told[0].contains("mallory"), "{told:?}");
+    assert!(
+        told[0].ends_with(";Subject=\"CN=alice.clients.test\";DNS=alice.clients.test"),
+        "{told:?}"
+    );
     for stranger in
         [Certificates::new().issue(&["alice.clients.test"]), authority.expired(&["old"])]
     {

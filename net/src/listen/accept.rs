@@ -1,17 +1,21 @@
-//! The accept loop: one per listener, on the control thread; connections go to the least loaded
-//! worker.
+//! The accept loop: one per listener, on a worker, because most connections stay where they were
+//! accepted; others go to the least loaded worker.
 
 use super::bind::{Address, Bound, Listener};
 use super::drain::Drain;
 use super::workers::Workers;
 use crate::conn::{ConnIo, Handle, Socket, Timers, Watch};
 use crate::peer::Peer;
+use rustix::net::SocketFlags;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -92,34 +96,36 @@ async fn accept_until_stopped<H: Handler>(
 
 /// A listener that is part of this thread's reactor. The file of a unix socket goes with it.
 struct Acceptor {
-    socket: Listening,
+    socket: AsyncFd<OwnedFd>,
     address: Address,
 }
 
-enum Listening {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-/// A connection that left this thread's reactor and has not joined its worker's.
-enum Accepted {
-    Tcp(std::net::TcpStream, SocketAddr),
-    Unix(std::os::unix::net::UnixStream),
+/// A connection that is part of no reactor yet: it joins its worker's and no other.
+struct Accepted {
+    socket: OwnedFd,
+    /// `None` for unix sockets, whose peers have no addresses.
+    remote: Option<SocketAddr>,
 }
 
 impl Acceptor {
     fn new(listener: Listener) -> io::Result<Self> {
         let socket = match listener.socket {
-            Bound::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
-            Bound::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
+            Bound::Tcp(socket) => OwnedFd::from(socket),
+            Bound::Unix(socket) => OwnedFd::from(socket),
         };
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe: it asks for a descriptor that stays the same, which \
+                      an OwnedFd does"
+        )]
+        let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
         Ok(Self { socket, address: listener.address })
     }
 
     /// Waits for a connection; failures that are not the listener's are waited out.
     async fn next_connection(&self) -> Accepted {
         loop {
-            match self.try_accept().await {
+            match self.socket.async_io(Interest::READABLE, accept_one).await {
                 Ok(accepted) => return accepted,
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
@@ -130,16 +136,12 @@ impl Acceptor {
             }
         }
     }
+}
 
-    async fn try_accept(&self) -> io::Result<Accepted> {
-        Ok(match &self.socket {
-            Listening::Tcp(socket) => {
-                let (stream, remote) = socket.accept().await?;
-                Accepted::Tcp(stream.into_std()?, remote)
-            }
-            Listening::Unix(socket) => Accepted::Unix(socket.accept().await?.0.into_std()?),
-        })
-    }
+fn accept_one(listener: &OwnedFd) -> io::Result<Accepted> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, remote) = rustix::net::acceptfrom_with(listener, flags)?;
+    Ok(Accepted { socket, remote: remote.and_then(|remote| remote.try_into().ok()) })
 }
 
 impl Drop for Acceptor {
@@ -154,9 +156,9 @@ impl Drop for Acceptor {
 impl Accepted {
     /// Makes the socket part of this worker's reactor.
     fn adopt(self, listener: Option<SocketAddr>, connection: Handle) -> io::Result<(ConnIo, Peer)> {
-        let (socket, remote, local): (Socket, _, _) = match self {
-            Self::Tcp(stream, remote) => {
-                stream.set_nodelay(true)?;
+        let (socket, remote, local): (Socket, _, _) = match self.remote {
+            Some(remote) => {
+                let stream = std::net::TcpStream::from(self.socket);
                 let local = match listener {
                     Some(address) if !address.ip().is_unspecified() => address,
                     // Only a wildcard listener has to ask which of our addresses was meant.
@@ -164,7 +166,10 @@ impl Accepted {
                 };
                 (TcpStream::from_std(stream)?.into(), remote, local)
             }
-            Self::Unix(stream) => (UnixStream::from_std(stream)?.into(), LOCAL, LOCAL),
+            None => {
+                let stream = std::os::unix::net::UnixStream::from(self.socket);
+                (UnixStream::from_std(stream)?.into(), LOCAL, LOCAL)
+            }
         };
         let peer = Peer::new(remote, local, connection);
         Ok((ConnIo::new(socket, peer.connection.clone()), peer))

@@ -2,8 +2,8 @@
 
 use super::accept::Handler;
 use crate::conn::{
-    ConnIo, HEADER_TIMEOUT, Opening, Stream, Unopened, count_header_timeout, drive_h1, drive_h2,
-    finish, read_until,
+    ConnIo, HEADER_TIMEOUT, Opening, ReadAhead as _, Stream, Unopened, count_header_timeout,
+    drive_h1, drive_h2, finish, read_until,
 };
 use crate::peer::Peer;
 use crate::serve::{Greeting, Serve};
@@ -38,17 +38,21 @@ where
 {
     async fn handle(self: Arc<Self>, mut io: ConnIo, peer: Peer) {
         match read_until(&mut io, &peer.connection, Opening::of_http).await {
-            Ok(Opening::Tls) => Box::pin(self.greet(io, peer)).await,
+            Ok(Opening::Tls) if self.serve.speaks_tls() => Box::pin(self.greet(io, peer)).await,
             Ok(_) if self.serve.requires_tls() => finish(io, TLS_ONLY).await,
             Ok(Opening::Http2) => Box::pin(self.drive(Stream::Plain(io), peer, true)).await,
             // The usual case stands here itself: each future within a future costs every request.
-            Ok(Opening::Http1 | Opening::Opaque) => {
+            Ok(Opening::Http1 | Opening::Tls | Opening::Opaque) => {
                 let (serve, peer) = (self.serve.clone(), Arc::new(peer));
                 drive_h1(Stream::Plain(io), peer, serve, self.header_bytes).await;
             }
             Err(Unopened::HeaderTimeout) => {
                 count_header_timeout(&peer);
                 finish(io, HEADER_TIMEOUT).await;
+            }
+            // Too little to tell, and no more will come: HTTP/1 says what is wrong with it.
+            Err(Unopened::Closed) if !io.ahead().is_empty() => {
+                self.drive(Stream::Plain(io), peer, false).await;
             }
             Err(Unopened::Closed | Unopened::Told) => {}
         }
@@ -76,8 +80,11 @@ where
         };
         let hello = match read_until(&mut io, &peer.connection, look).await {
             Ok(Sniffed::Hello(hello)) => hello,
-            Ok(_) => return refuse(&peer, "the TLS handshake is malformed"),
-            Err(_) => return,
+            // Only its first byte looked like TLS.
+            Ok(_) | Err(Unopened::Closed) => {
+                return self.drive(Stream::Plain(io), peer, false).await;
+            }
+            Err(Unopened::HeaderTimeout | Unopened::Told) => return,
         };
         match self.serve.greet(hello.sni.as_deref()) {
             Greeting::HandOver(take) => take(io, peer).await,

@@ -6,6 +6,7 @@
 use super::accept::Handler;
 use crate::conn::{ConnIo, Phase, read_until};
 use crate::peer::Peer;
+use futures_util::future::Either;
 use proxy_header::{Error, ParseConfig, Protocol, ProxiedAddress, ProxyHeader};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -34,14 +35,23 @@ impl<H> Proxied<H> {
 }
 
 impl<H: Handler> Handler for Proxied<H> {
-    async fn handle(self: Arc<Self>, mut io: ConnIo, mut peer: Peer) {
-        if self.required && !introduce(&mut io, &mut peer).await {
-            metrics::counter!("stitch_bad_requests_total", "reason" => "proxy_protocol")
-                .increment(1);
-            tracing::debug!(peer = %peer.remote, "Closed what did not begin with a PROXY header");
-            return;
+    fn handle(self: Arc<Self>, io: ConnIo, peer: Peer) -> impl Future<Output = ()> + Send {
+        let inner = self.inner.clone();
+        if self.required {
+            Either::Left(handle_introduced(inner, io, peer))
+        } else {
+            // As it is: a future around it would cost every request.
+            Either::Right(inner.handle(io, peer))
         }
-        self.inner.clone().handle(io, peer).await;
+    }
+}
+
+async fn handle_introduced<H: Handler>(inner: Arc<H>, mut io: ConnIo, mut peer: Peer) {
+    if introduce(&mut io, &mut peer).await {
+        inner.handle(io, peer).await;
+    } else {
+        metrics::counter!("stitch_bad_requests_total", "reason" => "proxy_protocol").increment(1);
+        tracing::debug!(peer = %peer.remote, "Closed what did not begin with a PROXY header");
     }
 }
 

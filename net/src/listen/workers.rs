@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, current};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Workers {
     workers: Vec<Worker>,
+    /// Whose turn it is to run what is spawned.
+    turn: AtomicUsize,
     stop: CancellationToken,
 }
 
@@ -43,7 +45,7 @@ impl Workers {
         let workers = (0..count.max(1))
             .map(|number| Worker::start(format!("{name}-{number}"), stop.clone()))
             .collect::<io::Result<_>>()?;
-        Ok(Self { workers, stop })
+        Ok(Self { workers, turn: AtomicUsize::new(0), stop })
     }
 
     /// How many there are.
@@ -56,20 +58,23 @@ impl Workers {
         self.workers.iter().map(|worker| &worker.runtime)
     }
 
-    /// The least loaded worker's runtime and a place in its load.
+    /// The least loaded worker's runtime and a place in its load. Among equals it is the one whose
+    /// thread asks: a connection that stays costs no wake-up.
     pub(super) fn least_loaded(&self) -> (&Handle, Place) {
-        let least = self
-            .workers
-            .iter()
-            .min_by_key(|worker| worker.load.load(Ordering::Relaxed))
-            .unwrap_or(&self.workers[0]);
+        let here = Handle::try_current().ok().map(|handle| handle.id());
+        let load = |worker: &&Worker| {
+            let elsewhere = Some(worker.runtime.id()) != here;
+            (worker.load.load(Ordering::Relaxed), elsewhere)
+        };
+        let least = self.workers.iter().min_by_key(load).unwrap_or(&self.workers[0]);
         least.load.fetch_add(1, Ordering::Relaxed);
         (&least.runtime, Place(least.load.clone()))
     }
 
-    /// Runs a future on the first worker.
+    /// Runs a future on one worker after the other.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.workers[0].runtime.spawn(task);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.workers[turn % self.workers.len()].runtime.spawn(task);
     }
 }
 
@@ -89,7 +94,9 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.cancel();
         for worker in &mut self.workers {
-            if let Some(thread) = worker.thread.take() {
+            // The last one to let go may be a worker itself, which cannot wait for its own end.
+            let elsewhere = |thread: &JoinHandle<()>| thread.thread().id() != current().id();
+            if let Some(thread) = worker.thread.take().filter(elsewhere) {
                 // A worker that panicked has said so on its own.
                 let _ = thread.join();
             }

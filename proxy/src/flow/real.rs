@@ -171,7 +171,14 @@ fn outbound<'a>(
         request_id: &call.request_id,
     });
     let upgrade = call.upgrade.as_ref().map(|upgrade| &upgrade.0);
-    Outbound { host, via: &proxy.via, upgrade, deadline: call.deadline, marks }
+    Outbound {
+        host,
+        via: &proxy.via,
+        version: call.request.version(),
+        upgrade,
+        deadline: call.deadline,
+        marks,
+    }
 }
 
 /// The head of the request as one endpoint gets it.

@@ -5,6 +5,7 @@ use super::request::REQUEST_ID;
 use super::via::ViaToken;
 use crate::grpc::Deadline;
 use crate::upstream::HeaderSink;
+use http::Version;
 use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE, VIA};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -27,6 +28,8 @@ pub struct Outbound<'a> {
     pub host: HeaderValue,
     /// Our mark.
     pub via: &'a ViaToken,
+    /// The version of HTTP in which the request came.
+    pub version: Version,
     /// Passed on when the client asked for it.
     pub upgrade: Option<&'a HeaderValue>,
     /// When a gRPC caller's patience ends, told with what is left of it.
@@ -54,10 +57,14 @@ impl Outbound<'_> {
         out.value(&HOST, &self.host);
         let continues = self.marks.as_ref().is_some_and(|marks| marks.peer.is_some());
         let mut forwarded = false;
+        let peer = self.marks.as_ref().and_then(|marks| marks.peer);
+        let certified = peer.is_some_and(|peer| peer.tls_certificate.is_some());
         for (name, value) in cleaned {
             match kind(name) {
                 Kind::Host | Kind::Length => {}
                 Kind::Deadline if self.deadline.is_some() => {}
+                // Whoever shows a certificate cannot claim another one.
+                Kind::Forwarding if certified && *name == X_FORWARDED_CLIENT_CERT => {}
                 Kind::RequestId if self.marks.is_some() => {}
                 // `te: trailers`, which an upgrade has no use for.
                 Kind::HopByHop if self.upgrade.is_some() => {}
@@ -83,7 +90,7 @@ impl Outbound<'_> {
             out.bytes(&CONNECTION, b"upgrade");
             out.value(&UPGRADE, upgrade);
         }
-        out.value(&VIA, &self.via.value);
+        out.value(&VIA, self.via.of(self.version));
     }
 }
 
@@ -173,8 +180,10 @@ mod tests {
         let marks = Marks { peer: Some(&peer), host: Some(&host), request_id: &id };
         let marks = marked.then_some(marks);
         let host = HeaderValue::from_static("users:8000");
+        let version = Version::HTTP_11;
         let mut out: Vec<u8> = Vec::new();
-        Outbound { host, via: &via, upgrade: None, deadline: None, marks }.write(cleaned, &mut out);
+        Outbound { host, via: &via, version, upgrade: None, deadline: None, marks }
+            .write(cleaned, &mut out);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             text.lines().map(|line| line.split_once(": ").expect("a header line")).collect();

@@ -1,21 +1,31 @@
 //! Our mark in `Via`.
 
+use http::Version;
 use http::header::{HeaderMap, HeaderValue, VIA};
 
 /// Our mark in `Via`: tells a request that came back from one that only passed another `stitch`.
 #[derive(Clone, Debug)]
 pub struct ViaToken {
     pseudonym: String,
-    pub(super) value: HeaderValue,
+    value: HeaderValue,
+    /// For what came over HTTP/2.
+    value_h2: HeaderValue,
 }
 
 impl ViaToken {
     /// A mark for this process.
     pub fn new(id: u64) -> Self {
         let pseudonym = format!("stitch-{id:012x}");
-        let value = HeaderValue::try_from(format!("1.1 {pseudonym}"))
-            .unwrap_or_else(|_| HeaderValue::from_static("1.1 stitch"));
-        Self { pseudonym, value }
+        let value = |version| {
+            HeaderValue::try_from(format!("{version} {pseudonym}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("1.1 stitch"))
+        };
+        Self { value: value("1.1"), value_h2: value("2.0"), pseudonym }
+    }
+
+    /// The mark for a message that came in this version (RFC 9110 §7.6.3).
+    pub(super) fn of(&self, version: Version) -> &HeaderValue {
+        if version == Version::HTTP_2 { &self.value_h2 } else { &self.value }
     }
 
     /// How often the request has been here before.

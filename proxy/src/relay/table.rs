@@ -31,6 +31,11 @@ impl TcpServices {
         table
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
     /// The service of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Service>> {
         self.by_name.get(name)
