@@ -208,6 +208,11 @@ impl Handle {
         Occupied(self.clone())
     }
 
+    /// Whether something goes on over the connection besides HTTP/1.
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.0.busy.load(Ordering::Relaxed) > 0
+    }
+
     /// A handle for one of several things that go on over this connection: it has no timers of its
     /// own, and keeps the connection counted.
     #[must_use]

@@ -137,7 +137,13 @@ impl AsyncWrite for ConnIo {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
+    /// Ends this direction, where the other may go on: in a tunnel. HTTP drops the connection next,
+    /// which ends both, and is spared a system call.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        if self.handle.is_occupied() {
+            Pin::new(&mut self.socket).poll_shutdown(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 }
