@@ -27,7 +27,7 @@ mod upstream;
 pub use access_log::AccessLog;
 pub use body::Outgoing;
 pub use credentials::Credentials;
-pub use explain::{Explanation, explain};
+pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;
 pub use proxy::{Builtin, EventFlow, Gate, Proxy, SetModeError};

@@ -1,5 +1,8 @@
-//! `stitch explain`: which rule, service, mode and endpoint a request would meet. Nothing is sent.
+//! `stitch explain`: which rule, service, mode and endpoint a request would meet, and what is spoken
+//! on the way. Nothing is sent.
 
+use super::handshake::{self, Handshake};
+use super::spoken::Spoken;
 use crate::cli::{ExplainArgs, Format};
 use crate::exit::{ExitCode, Failure};
 use crate::{file, output};
@@ -8,16 +11,22 @@ use http::{Request, Uri};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use stitch_config::model::{ListenAddress, Mode};
+use stitch_config::Config;
+use stitch_config::model::{ListenAddress, Mode, Service};
 use stitch_mockd::Engine;
 use stitch_net::Body;
-use stitch_proxy::{Credentials, OwnAddresses, Role, Snapshot, explain};
+use stitch_proxy::{Candidate, Credentials, Explanation, OwnAddresses, Role, Snapshot, explain};
 
-/// Both halves of the story.
+/// All parts of the story.
 #[derive(Serialize)]
 struct Story {
     #[serde(flatten)]
-    proxy: stitch_proxy::Explanation,
+    proxy: Explanation,
+    /// What becomes of the client's TLS, where it begins one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<Handshake>,
+    /// Every real endpoint of the services, and what is spoken there.
+    upstreams: Vec<Spoken>,
     /// What the mock of each service says; one entry for fallthrough.
     mocks: Vec<stitch_mockd::Explanation>,
 }
@@ -30,13 +39,10 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::told(ExitCode::Problems));
     }
     let config = Arc::new(loaded.config);
-    let listeners = config.proxy.listen.iter().filter_map(ListenAddress::tcp).collect();
-    let own = OwnAddresses { listeners, admin: config.proxy.admin.listen };
-    let snapshot = Snapshot::compile(config.clone(), &*engine, own, Credentials::default(), None);
-    let (role, request) = arriving(args, &snapshot)?;
-    let proxy = explain(&snapshot, &role, &request);
-    let mocks = mocks(&proxy, &engine, &request);
-    let story = Story { proxy, mocks };
+    let story = match handshake::bytes(&config, &args.url) {
+        Some((service, rule)) => of_bytes(service, rule, args),
+        None => of_request(&config, &engine, args)?,
+    };
     match args.format.format {
         Format::Json => {
             output::print_line(&serde_json::to_string(&story).map_err(Failure::runtime)?)?;
@@ -44,6 +50,40 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
         Format::Text => output::print(&render(&story))?,
     }
     Ok(ExitCode::Ok)
+}
+
+/// What a service of bytes takes, it takes without a look.
+fn of_bytes(service: &Service, rule: &str, args: &ExplainArgs) -> Story {
+    let timeout = service.timeout;
+    let candidate = Candidate {
+        service: service.name.to_string(),
+        share: None,
+        mode: service.mode.as_str(),
+        endpoints: service.upstreams.iter().map(ToString::to_string).collect(),
+        timeout: format!("connect {:?}, idle {:?}", timeout.connect, timeout.idle),
+    };
+    let proxy = Explanation {
+        rule: rule.to_owned(),
+        services: vec![candidate],
+        note: Some("its bytes are passed on as they are, whatever they say".to_owned()),
+        ..Explanation::default()
+    };
+    let client = Handshake::of_bytes(&args.url);
+    Story { proxy, client, upstreams: Spoken::of(service).collect(), mocks: Vec::new() }
+}
+
+fn of_request(config: &Arc<Config>, engine: &Engine, args: &ExplainArgs) -> Result<Story, Failure> {
+    let listeners = config.proxy.listen.iter().filter_map(ListenAddress::tcp).collect();
+    let own = OwnAddresses { listeners, admin: config.proxy.admin.listen };
+    let snapshot = Snapshot::compile(config.clone(), engine, own, Credentials::default(), None);
+    let (role, request) = arriving(args, &snapshot)?;
+    let proxy = explain(&snapshot, &role, &request);
+    let client = Handshake::of(config, &args.url, &proxy);
+    let unread = client.as_ref().is_some_and(Handshake::is_unread);
+    let mocks = if unread { Vec::new() } else { mocks(&proxy, engine, &request) };
+    let services = proxy.services.iter().filter_map(|it| config.service(&it.service));
+    let upstreams = services.flat_map(|service| Spoken::of(service)).collect();
+    Ok(Story { proxy, client, upstreams, mocks })
 }
 
 /// The request as it would arrive, and at which kind of listener: a URL on a service's own port
@@ -54,7 +94,7 @@ fn arriving(args: &ExplainArgs, snapshot: &Snapshot) -> Result<(Role, Request<Bo
     let mut target = args.url.clone();
     if let Some(authority) = args.url.authority() {
         let port = authority.port_u16();
-        let local = matches!(authority.host(), "localhost" | "127.0.0.1" | "[::1]");
+        let local = handshake::is_local(authority.host());
         let by_port = snapshot
             .services
             .iter()
@@ -98,20 +138,31 @@ fn render(story: &Story) -> String {
         let _ = writeln!(text, "{key:<10} {value}");
     };
     line("rule", &story.proxy.rule);
+    if let Some(Handshake { tls, why }) = &story.client {
+        line("tls", &format!("{}: {why}", tls.words()));
+    }
     if let Some(route) = &story.proxy.route {
         line("route", route);
     }
+    let unread = story.client.as_ref().is_some_and(Handshake::is_unread);
     for candidate in &story.proxy.services {
         let share =
             candidate.share.as_ref().map_or_else(String::new, |share| format!(" ({share})"));
         line("service", &format!("{}{share}", candidate.service));
-        line("mode", candidate.mode);
-        if !candidate.endpoints.is_empty() {
-            line("real", &candidate.endpoints.join(", "));
+        if !unread {
+            line("mode", candidate.mode);
+        }
+        let own = story.upstreams.iter().filter(|spoken| spoken.service == candidate.service);
+        for spoken in own.clone() {
+            // What nobody reads the client has to verify.
+            let words = if unread && !spoken.is_bytes() { &spoken.url } else { &spoken.words() };
+            line("real", words);
+        }
+        if own.count() > 0 {
             line("timeout", &candidate.timeout);
         }
     }
-    if let Some(path) = &story.proxy.path {
+    if let Some(path) = story.proxy.path.as_ref().filter(|_| !unread) {
         line("path", path);
     }
     if let Some(note) = &story.proxy.note {

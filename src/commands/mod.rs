@@ -1,4 +1,5 @@
-//! What each subcommand does: one file per command, each from arguments to exit code.
+//! What each subcommand does: one file per command, each from arguments to exit code. `handshake` and
+//! `spoken` are parts of `explain`.
 
 mod ca;
 mod check;
@@ -6,9 +7,11 @@ mod compose;
 mod dispatch;
 mod env;
 mod explain;
+mod handshake;
 mod health;
 mod run;
 mod schema;
+mod spoken;
 mod up;
 mod version;
 mod wait;

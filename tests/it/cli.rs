@@ -217,6 +217,51 @@ fn explain_says_what_a_request_would_meet() {
 }
 
 #[test]
+fn explain_says_what_becomes_of_tls_and_what_is_spoken() {
+    let yaml = |intercept: bool| {
+        format!(
+            "proxy: {{ forward: {{ intercept_tls: {intercept} }} }}\nservices:\n  \
+             api: {{ url: 'https://api.example.com/v1', tls: {{ ca: ca.crt }}, endpoints: [{{ path: /me }}] }}\n  \
+             grpc: {{ url: 'h2c://localhost:50051' }}\n  \
+             db: {{ type: tcp, url: 'tls://db.example.com:5432', port: 15432 }}\n"
+        )
+    };
+    let explain = |intercept: bool, args: &[&str]| {
+        let args = [&["explain", "stitch.yaml", "GET"], args].concat();
+        stitch(&[("stitch.yaml", &yaml(intercept))], &args).success().stdout
+    };
+    let has = |text: &str, parts: &[&str]| {
+        for part in parts {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+    };
+    let looked = explain(true, &["https://api.example.com/me"]);
+    let verified = "https://api.example.com/v1 (HTTP/2 or HTTP/1.1 over TLS, verified as \
+                    api.example.com by ";
+    has(&looked, &["looked into", verified, "ca.crt)\n", "mock-then-real", "api GET /me"]);
+    let passed = explain(false, &["https://api.example.com/me"]);
+    let real = "real       https://api.example.com/v1\n";
+    has(&passed, &["passed on unread: to https://api.example.com/v1", "intercept_tls", real]);
+    assert!(!passed.contains("mock-then-real") && !passed.contains("GET /me"), "{passed}");
+    let elsewhere = explain(true, &["https://elsewhere.example/"]);
+    has(&elsewhere, &["passed on unread: to elsewhere.example:443, which nothing declares"]);
+    has(&explain(false, &["http://grpc/a.B/C"]), &["h2c://localhost:50051 (HTTP/2 without TLS)"]);
+    let bytes = explain(false, &["https://db/"]);
+    has(&bytes, &["type tcp", "tls://db.example.com:5432 (any bytes inside TLS", "idle 300s"]);
+
+    let json = |intercept, url| -> Value {
+        serde_json::from_str(&explain(intercept, &[url, "--format", "json"])).unwrap()
+    };
+    let told = json(false, "https://api.example.com/me");
+    assert_eq!((&told["client"]["tls"], &told["mocks"]), (&json!("passed_on"), &json!([])));
+    let upstream = &told["upstreams"][0];
+    assert_eq!((&upstream["service"], &upstream["tls"]["verified"]), (&json!("api"), &json!(true)));
+    assert_eq!(json(true, "https://api.example.com/me")["client"]["tls"], "looked_into");
+    let told = json(true, "http://localhost:15432/");
+    assert_eq!((&told["client"], &told["services"][0]["service"]), (&Value::Null, &json!("db")));
+}
+
+#[test]
 fn the_schema_is_json_and_knows_every_key_of_the_file() {
     let schema: Value = serde_json::from_str(&stitch(&[], &["schema"]).success().stdout).unwrap();
     let text = schema.to_string();
