@@ -11,6 +11,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HANDSHAKE: [u8; 2] = [0x16, 0x03];
 /// Longest method that is taken for HTTP, in bytes.
 const METHOD: usize = 32;
+/// Longest request line that is waited for, in bytes.
+const LINE: usize = 64 * 1024;
 
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub enum Opening {
     Tls,
     /// HTTP/2 with prior knowledge.
     Http2,
-    /// The beginning of an HTTP/1 request line.
+    /// An HTTP/1 request.
     Http1,
     /// None of these.
     Opaque,
@@ -52,12 +54,23 @@ impl Opening {
         let line = bytes.trim_ascii_start();
         let method = line.iter().take(METHOD).position(|byte| !is_token(*byte));
         match method {
-            Some(at) if at > 0 && line[at] == b' ' => Some(Self::Http1),
-            Some(_) => Some(Self::Opaque),
-            None if line.len() < METHOD => None,
-            None => Some(Self::Opaque),
+            Some(at) if at > 0 && line[at] == b' ' => {}
+            None if line.len() < METHOD => return None,
+            _ => return Some(Self::Opaque),
+        }
+        // A word and a space are not enough: so begin memcached's commands, and many others.
+        match line.iter().position(|byte| *byte == b'\n') {
+            Some(end) if is_request_line(&line[..end]) => Some(Self::Http1),
+            None if line.len() < LINE => None,
+            _ => Some(Self::Opaque),
         }
     }
+}
+
+/// Whether a line ends as a request line does (RFC 9112 §3).
+fn is_request_line(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0")
 }
 
 /// Bytes of a method (RFC 9110 §5.6.2).
@@ -123,14 +136,19 @@ mod tests {
     fn protocols_are_told_apart_as_early_as_can_be() {
         assert_eq!(told(PREFACE), (Some(Opening::Http2), PREFACE.len()));
         assert_eq!(told(b"\x16\x03\x01\x02"), (Some(Opening::Tls), 2));
-        assert_eq!(told(b"GET / HTTP/1.1\r\n"), (Some(Opening::Http1), 4));
-        assert_eq!(told(b"PRINT / HTTP/1.1\r\n"), (Some(Opening::Http1), 6));
-        assert_eq!(told(b"\r\nPOST /x HTTP/1.1\r\n"), (Some(Opening::Http1), 7));
+        assert_eq!(told(b"GET / HTTP/1.1\r\n"), (Some(Opening::Http1), 16));
+        assert_eq!(told(b"PRINT / HTTP/1.0\n"), (Some(Opening::Http1), 17));
+        assert_eq!(told(b"\r\nPOST /x HTTP/1.1\r\n"), (Some(Opening::Http1), 20));
+        assert_eq!(told(b"get key\r\n"), (Some(Opening::Opaque), 9));
+        assert_eq!(told(b"NICK somebody HTTP/1.2\r\n"), (Some(Opening::Opaque), 24));
+        let endless = [b"GET /".as_slice(), &[b'x'; LINE]].concat();
+        assert_eq!(Opening::of(&endless[..LINE - 1]), None);
+        assert_eq!(Opening::of(&endless), Some(Opening::Opaque));
         assert_eq!(told(b"\x00\x00\x00\x08\x04\xd2\x16\x2f"), (Some(Opening::Opaque), 1));
         assert_eq!(told(b"*1\r\n$4\r\nPING\r\n"), (Some(Opening::Opaque), 3));
         assert_eq!(told(b"\x16\x02"), (Some(Opening::Opaque), 2));
         assert_eq!(told(&[b'A'; METHOD]), (Some(Opening::Opaque), METHOD));
-        assert_eq!(told(b"PRI * HTTP/2.0\r\n\r\nXX").0, Some(Opening::Http1));
+        assert_eq!(told(b"PRI * HTTP/2.0\r\n\r\nXX").0, Some(Opening::Opaque));
         assert_eq!(Opening::of_http(b"\0"), Some(Opening::Http1));
         assert_eq!(told(b"").0, None);
     }

@@ -2,6 +2,7 @@
 
 use socket2::SockRef;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,6 +24,33 @@ impl Socket {
         match self {
             Self::Tcp(stream) => SockRef::from(stream),
             Self::Unix(stream) => SockRef::from(stream),
+        }
+    }
+
+    /// Where the connection was going before the firewall of this machine redirected it.
+    ///
+    /// # Errors
+    /// When it was not redirected, or nothing keeps account of that.
+    pub fn original_destination(&self) -> io::Result<SocketAddr> {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(stream) = self {
+            let options = self.options();
+            let over_v4 = stream.local_addr()?.ip().to_canonical().is_ipv4();
+            let original =
+                if over_v4 { options.original_dst_v4() } else { options.original_dst_v6() };
+            return original?.as_socket().ok_or_else(|| io::ErrorKind::NotFound.into());
+        }
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether there is something to read, the end included.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
         }
     }
 
