@@ -17,13 +17,6 @@ fn users(upstream: &Upstream) -> Stitch {
     Stitch::up(&format!("services: {{ users: {{ url: '{}' }} }}", upstream.url()))
 }
 
-/// The most memory that the process ever had, in KiB.
-fn peak(stitch: &Stitch) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", stitch.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// Reads a head, without its body.
 fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
@@ -85,7 +78,7 @@ fn source(size: u64) -> (Upstream, Arc<(AtomicU64, AtomicBool)>) {
 fn a_gibibyte_comes_down_without_staying_here() {
     let (upstream, _) = source(GIB);
     let stitch = users(&upstream);
-    let before = peak(&stitch);
+    let before = stitch.peak_memory();
     let mut connection = Connection::open(stitch.proxy());
     connection.send("GET / HTTP/1.1\r\nhost: users\r\nconnection: close\r\n\r\n");
     let mut stream = connection.stream();
@@ -93,7 +86,7 @@ fn a_gibibyte_comes_down_without_staying_here() {
     assert!(head.contains(&format!("content-length: {GIB}\r\n")), "{head}");
     assert_eq!(drain(&mut stream.try_clone().unwrap(), GIB), GIB);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-    let grown = peak(&stitch) - before;
+    let grown = stitch.peak_memory() - before;
     assert!(grown < GROWTH, "grew by {grown} KiB");
 }
 
@@ -106,13 +99,13 @@ fn a_gibibyte_goes_up_without_staying_here() {
         stream.write_all(head.as_bytes()).unwrap();
     });
     let stitch = users(&upstream);
-    let before = peak(&stitch);
+    let before = stitch.peak_memory();
     let mut connection = Connection::open(stitch.proxy());
     connection.send(format!("PUT / HTTP/1.1\r\nhost: users\r\ncontent-length: {GIB}\r\n\r\n"));
     let mut stream = connection.stream().try_clone().unwrap();
     pour(&mut stream, GIB, &AtomicU64::new(0), &AtomicBool::new(false));
     assert_eq!(connection.read_response().text(), GIB.to_string());
-    let grown = peak(&stitch) - before;
+    let grown = stitch.peak_memory() - before;
     assert!(grown < GROWTH, "grew by {grown} KiB");
 }
 
@@ -120,14 +113,14 @@ fn a_gibibyte_goes_up_without_staying_here() {
 fn a_reader_that_does_not_read_holds_the_writer_back() {
     let (upstream, progress) = source(GIB / 4);
     let stitch = users(&upstream);
-    let before = peak(&stitch);
+    let before = stitch.peak_memory();
     let mut connection = Connection::open(stitch.proxy());
     connection.send("GET / HTTP/1.1\r\nhost: users\r\n\r\n");
     assert!(wait_until(PATIENCE, || progress.1.load(Ordering::Acquire)), "never held back");
     // What the kernel's buffers hold (a few MiB on each of two connections) is no memory of ours.
     let poured = progress.0.load(Ordering::Relaxed);
     assert!(poured < GIB / 8, "{poured} bytes were taken");
-    let grown = peak(&stitch) - before;
+    let grown = stitch.peak_memory() - before;
     assert!(grown < GROWTH / 2, "grew by {grown} KiB");
     // And nothing of it was lost meanwhile.
     let mut stream = connection.stream().try_clone().unwrap();
@@ -147,7 +140,7 @@ fn an_upstream_that_does_not_read_holds_the_client_back() {
         stream.write_all(head.as_bytes()).unwrap();
     });
     let stitch = users(&upstream);
-    let before = peak(&stitch);
+    let before = stitch.peak_memory();
     let mut connection = Connection::open(stitch.proxy());
     let size = GIB / 4;
     connection.send(format!("PUT / HTTP/1.1\r\nhost: users\r\ncontent-length: {size}\r\n\r\n"));
@@ -157,7 +150,7 @@ fn an_upstream_that_does_not_read_holds_the_client_back() {
         scope.spawn(|| pour(&mut stream, size, &poured, &blocked));
         assert!(wait_until(PATIENCE, || blocked.load(Ordering::Acquire)), "never held back");
         assert!(poured.load(Ordering::Relaxed) < size / 2);
-        assert!(peak(&stitch) - before < GROWTH / 2);
+        assert!(stitch.peak_memory() - before < GROWTH / 2);
         go.send(()).unwrap();
     });
     assert_eq!(connection.read_response().text(), size.to_string());

@@ -20,6 +20,7 @@ mod process;
 mod scratch;
 mod wait;
 
+pub mod h2;
 pub mod http;
 pub mod programs;
 mod stitch;

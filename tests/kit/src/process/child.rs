@@ -69,6 +69,20 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it ever had, in KiB.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[track_caller]
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|size| size.trim().trim_end_matches(" kB").parse().ok());
+        peak.unwrap_or_else(|| panic!("no VmHWM in {path}: `{}` has ended", self.name))
+    }
+
     /// Sends it (not its group) a signal. From here on its end is no surprise.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
