@@ -10,6 +10,7 @@ mod wire;
 mod error;
 mod head;
 mod send;
+mod trailers;
 
 mod h1;
 mod h2;

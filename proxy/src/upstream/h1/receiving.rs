@@ -3,8 +3,7 @@
 use super::connection::{Connection, Room, fill};
 use super::decoder::{Decoded, Decoder};
 use super::sending::Sending;
-use crate::upstream::ExchangeError;
-use crate::upstream::Wire;
+use crate::upstream::{ExchangeError, Wire, trailers};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::future::poll_fn;
@@ -140,7 +139,9 @@ impl HttpBody for Receiving {
         self.finish_if_over();
         Poll::Ready(match decoded {
             Ok(Decoded::Data(data)) => Some(Ok(Frame::data(data))),
-            Ok(Decoded::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(Decoded::Trailers(trailers)) => {
+                trailers::clean(trailers).map(|trailers| Ok(Frame::trailers(trailers)))
+            }
             Ok(Decoded::End | Decoded::More) => None,
             Err(error) => {
                 self.source = None;

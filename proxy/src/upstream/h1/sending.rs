@@ -3,9 +3,9 @@
 //! Framing follows from the body, whatever the headers said: a known length is sent with
 //! `content-length`, an unknown one in chunks.
 
-use crate::upstream::{ExchangeError, HeaderSink as _, RequestHead};
+use crate::upstream::{ExchangeError, HeaderSink as _, RequestHead, trailers};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, Method, Uri};
 use http_body::Body as _;
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
@@ -133,7 +133,10 @@ impl Sending {
             Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Body(error))),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.take_data(data)?,
-                Err(frame) => self.end(frame.trailers_ref())?,
+                Err(frame) => {
+                    let trailers = frame.into_trailers().ok().and_then(trailers::clean);
+                    self.end(trailers.as_ref())?;
+                }
             },
             None => self.end(None)?,
         }
@@ -177,9 +180,7 @@ impl Sending {
                 self.clear_front();
                 self.front.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    if may_be_trailer(name) {
-                        self.front.value(name, value);
-                    }
+                    self.front.value(name, value);
                 }
                 self.front.extend_from_slice(b"\r\n");
             }
@@ -262,31 +263,6 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// Whether a header can stand behind a body: none that frames, routes or authorises (RFC 9110
-/// §6.5.1).
-fn may_be_trailer(name: &HeaderName) -> bool {
-    !matches!(
-        name.as_str(),
-        "authorization"
-            | "cache-control"
-            | "connection"
-            | "content-encoding"
-            | "content-length"
-            | "content-range"
-            | "content-type"
-            | "cookie"
-            | "expect"
-            | "host"
-            | "max-forwards"
-            | "proxy-authorization"
-            | "set-cookie"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn trailers_that_frame_or_route_are_not_sent() {
         let trailers: HeaderMap = [("x-sum", "3"), ("host", "x"), ("content-length", "1")]
-            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
             .into_iter()
             .collect();
         let body = stream(vec![data("abc"), Ok(Frame::trailers(trailers))]);

@@ -1,7 +1,7 @@
 //! The body of an answer that is still coming, and its trailers.
 
 use super::pool::Place;
-use crate::upstream::ExchangeError;
+use crate::upstream::{ExchangeError, trailers};
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -65,6 +65,7 @@ impl HttpBody for Receiving {
             }
         }
         let trailers = ready!(self.stream.poll_trailers(cx))?;
+        let trailers = trailers.and_then(trailers::clean);
         Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 

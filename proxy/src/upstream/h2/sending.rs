@@ -1,6 +1,6 @@
 //! A request's body on its way out, as fast as the endpoint takes it.
 
-use crate::upstream::ExchangeError;
+use crate::upstream::{ExchangeError, trailers};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body as _;
@@ -52,8 +52,12 @@ impl Sending {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.piece = data,
                     Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        return Poll::Ready(Ok(self.stream.send_trailers(trailers)?));
+                        let trailers = frame.into_trailers().ok().and_then(trailers::clean);
+                        match trailers {
+                            Some(trailers) => self.stream.send_trailers(trailers)?,
+                            None => self.stream.send_data(Bytes::new(), true)?,
+                        }
+                        return Poll::Ready(Ok(()));
                     }
                 },
                 Some(Err(error)) => {
