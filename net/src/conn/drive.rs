@@ -30,8 +30,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// HTTP/2: the same for all bodies of a connection. Many times the other one, so that a body that
 /// nobody reads does not hold up its neighbours.
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
-/// HTTP/2: bytes of one answer that may wait for the client.
-const SEND_BUFFER: usize = 256 * 1024;
+/// HTTP/2: bytes of one answer that may wait for the client, besides the piece that it is taken from.
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// What the handle wants of the connection.
 enum Turn<R> {

@@ -1,6 +1,7 @@
 //! What peers may send, and what of it passes.
 
 mod framing;
+mod h2_floods;
 mod h2_messages;
 mod heads;
 mod hop_by_hop;
