@@ -1,5 +1,6 @@
 //! Connections and bodies: what is kept, what flows, what is given up.
 
 mod bodies;
+mod breaks;
 mod connections;
 mod upgrade;

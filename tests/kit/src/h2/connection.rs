@@ -187,19 +187,11 @@ impl Connection {
     pub fn pour(&mut self, stream: u32, total: usize) -> usize {
         let mut sent = 0;
         while sent < total {
-            let room = self.room(stream).min(FRAME).min(total - sent);
-            if room == 0 {
-                if !matches!(self.try_next(), Ok(Some(_))) {
-                    return sent;
-                }
-                continue;
+            match self.fill(stream, FRAME, total - sent) {
+                Ok(0) if matches!(self.try_next(), Ok(Some(_))) => {}
+                Ok(0) | Err(_) => return sent,
+                Ok(some) => sent += some,
             }
-            if self.try_send(&data(stream, vec![b'x'; room], false)).is_err() {
-                return sent;
-            }
-            self.streams.entry(stream).or_default().more -= i64::try_from(room).unwrap_or_default();
-            self.window.1 -= i64::try_from(room).unwrap_or_default();
-            sent += room;
         }
         sent
     }
@@ -214,13 +206,41 @@ impl Connection {
         self.held.insert(stream);
     }
 
-    /// Answers a request.
+    /// Sends at most so many bytes in pieces of this size, as far as there is room for them; gives
+    /// how many.
+    ///
+    /// # Errors
+    /// When the other side is gone.
+    pub fn fill(&mut self, stream: u32, piece: usize, most: usize) -> Result<usize> {
+        let mut sent = 0;
+        loop {
+            let room = self.room(stream).min(piece).min(most - sent);
+            if room == 0 {
+                return Ok(sent);
+            }
+            self.try_send(&data(stream, vec![b'x'; room], false))?;
+            let taken = i64::try_from(room).unwrap_or_default();
+            self.streams.entry(stream).or_default().more -= taken;
+            self.window.1 -= taken;
+            sent += room;
+        }
+    }
+
+    /// Begins an answer.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub fn head(&mut self, stream: u32, status: &str) -> Result<()> {
+        self.try_send(&headers(stream, &[(":status", status)], false))
+    }
+
+    /// Answers a request with a body that there is room for.
     ///
     /// # Errors
     /// When the client is gone.
     pub fn answer(&mut self, stream: u32, status: &str, body: &[u8]) -> Result<()> {
-        self.try_send(&headers(stream, &[(":status", status)], body.is_empty()))?;
-        if body.is_empty() { Ok(()) } else { self.try_send(&data(stream, body, true)) }
+        self.head(stream, status)?;
+        self.try_send(&data(stream, body, true))
     }
 
     /// The next frame, noted; `None` when the other side closed.
