@@ -16,6 +16,8 @@ use stitch_net::{Address, BindError};
 pub(crate) enum Purpose {
     /// `proxy.listen`.
     Proxy,
+    /// `proxy.transparent`.
+    Transparent,
     /// `proxy.admin`.
     Admin,
     /// The mock daemon.
@@ -28,6 +30,7 @@ impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Proxy => f.write_str("the proxy"),
+            Self::Transparent => f.write_str("redirected connections"),
             Self::Admin => f.write_str("the admin API"),
             Self::Mockd => f.write_str("the mock daemon"),
             Self::Service(name) => write!(f, "service \"{name}\""),
@@ -40,6 +43,7 @@ impl Purpose {
     fn way_out(&self) -> &'static str {
         match self {
             Self::Proxy | Self::Mockd => "stop it, or pass --listen with another address",
+            Self::Transparent => "stop it, or give proxy.transparent another port",
             Self::Admin => "stop it, or pass --admin with another address",
             Self::Service(_) => "stop it, or give the service another `port` (0 picks a free one)",
         }

@@ -69,7 +69,7 @@ pub fn explain(snapshot: &Snapshot, role: &Role, request: &Request<Body>) -> Exp
             explanation.rule = match role {
                 Role::Service(_) => "1. the service's own port",
                 Role::Gateway if is_by_host(snapshot, request) => "2. a declared host",
-                Role::Gateway => "3. a target equal to the service's url",
+                Role::Gateway | Role::Transparent(_) => "3. a target equal to the service's url",
             }
             .to_owned();
             explanation.services.push(Candidate::of(service, None));

@@ -22,6 +22,7 @@ pub struct ForwardPolicy {
     connect_ports: Vec<u16>,
     admin: SocketAddr,
     own: Vec<SocketAddr>,
+    transparent: Vec<SocketAddr>,
     /// Held for one look-up; never across I/O.
     targets: Mutex<HashMap<(Scheme, String, u16), Arc<Endpoint>>>,
 }
@@ -33,6 +34,18 @@ pub struct OwnAddresses {
     pub listeners: Vec<SocketAddr>,
     /// The admin listener.
     pub admin: SocketAddr,
+    /// Where redirected connections arrive.
+    pub transparent: Vec<SocketAddr>,
+}
+
+/// Lets everything pass: the client asked its own system for the address, not us.
+#[derive(Debug)]
+struct Anywhere;
+
+impl AddressGuard for Anywhere {
+    fn allows(&self, _: IpAddr, _: u16) -> bool {
+        true
+    }
 }
 
 /// What one request may reach: the policy, with what its host name has already earned.
@@ -60,6 +73,7 @@ impl ForwardPolicy {
             connect_ports: proxy.forward.connect_ports.clone(),
             admin: own.admin,
             own: own.listeners,
+            transparent: own.transparent,
             targets: Mutex::new(HashMap::new()),
         }
     }
@@ -77,6 +91,33 @@ impl ForwardPolicy {
                     }
                 }
         })
+    }
+
+    /// Whether a connection from `near` that was going to an address was meant for us: what it
+    /// leads to is here already.
+    pub(crate) fn is_own(&self, to: SocketAddr, near: IpAddr) -> bool {
+        let listeners = self.own.iter().chain(&self.transparent).chain([&self.admin]);
+        let to_us = |listener: &SocketAddr| {
+            let (own, ip) = (listener.ip().to_canonical(), to.ip().to_canonical());
+            // Who connects to an address of this machine does so from the same one.
+            let here = || ip.is_loopback() || ip == near.to_canonical();
+            own == ip || own.is_unspecified() && here() || own.is_loopback() && ip.is_loopback()
+        };
+        listeners.filter(|listener| listener.port() == to.port()).any(to_us)
+    }
+
+    /// The endpoint at an address that a redirected connection was going to.
+    pub(crate) fn original(&self, scheme: Scheme, to: SocketAddr) -> Arc<Endpoint> {
+        let host = to.ip().to_canonical().to_string();
+        // Apart from targets of the same address, which are guarded: no name ends in a dot twice.
+        let key = (scheme, format!("{host}.."), to.port());
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if targets.len() >= MOST_TARGETS && !targets.contains_key(&key) {
+            targets.clear();
+        }
+        let endpoint =
+            || Arc::new(Endpoint::undeclared(scheme, host, to.port(), None, Arc::new(Anywhere)));
+        targets.entry(key).or_insert_with(endpoint).clone()
     }
 
     /// The endpoint for a target that nobody declared. Whether it may be reached is decided when
@@ -164,6 +205,7 @@ mod tests {
             allow,
             connect_ports: vec![443],
             admin: "127.0.0.1:9900".parse().unwrap(),
+            transparent: vec!["127.0.0.1:15001".parse().unwrap()],
             own: vec!["127.0.0.1:8080".parse().unwrap(), "0.0.0.0:8081".parse().unwrap()],
             targets: Mutex::default(),
         }
@@ -211,6 +253,35 @@ mod tests {
         let own = |text| policy.is_own_listener(Authority::parse(text));
         assert!(own("127.0.0.1:8080") && own("localhost:8080") && own("10.0.0.1:8081"));
         assert!(!own("127.0.0.1:8082") && !own("users:8080") && !own("10.0.0.1:8080"));
+    }
+
+    #[test]
+    fn redirected_connections_may_not_lead_to_us() {
+        let policy = policy(vec![]);
+        let own = |to: &str, near: &str| policy.is_own(to.parse().unwrap(), near.parse().unwrap());
+        for ours in ["127.0.0.1:8080", "127.0.0.1:9900", "127.0.0.1:15001", "127.0.0.2:15001"] {
+            assert!(own(ours, "127.0.0.1"), "{ours}");
+        }
+        assert!(
+            own("10.0.0.1:8081", "10.0.0.1") && own("[::1]:8081", "::1"),
+            "a wildcard listener"
+        );
+        assert!(!own("10.0.0.1:8081", "10.0.0.2"), "the same port of another machine");
+        assert!(!own("10.0.0.1:8080", "10.0.0.1") && !own("127.0.0.1:80", "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_redirected_connection_reaches_what_forwarding_may_not() {
+        let policy = policy(vec![]);
+        let to = "169.254.169.254:80".parse().unwrap();
+        let original = policy.original(Scheme::Http, to);
+        assert_eq!(original.to_string(), "169.254.169.254:80");
+        assert!(original.guard.as_ref().unwrap().allows(to.ip(), 80));
+        assert!(Arc::ptr_eq(&original, &policy.original(Scheme::Http, to)));
+        let target = policy.target(Scheme::Http, "169.254.169.254", 80).unwrap();
+        assert!(!target.guard.as_ref().unwrap().allows(to.ip(), 80));
+        let mapped = policy.original(Scheme::H2c, "[::ffff:10.0.0.1]:1".parse().unwrap());
+        assert_eq!(mapped.to_string(), "10.0.0.1:1");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod route;
 mod service;
 mod snapshot;
 mod stats;
+mod transparent;
 mod tunnel;
 mod upstream;
 
@@ -36,3 +37,4 @@ pub use route::Role;
 pub use service::Service;
 pub use snapshot::Snapshot;
 pub use stats::{Reading, Source};
+pub use transparent::TransparentPort;

@@ -5,7 +5,7 @@ use crate::access_log::AccessLog;
 use crate::body::Outgoing;
 use crate::flow::{self, Begun, Call};
 use crate::hygiene::ViaToken;
-use crate::relay::hand_over;
+use crate::relay::{OwnConnections, hand_over};
 use crate::route::Role;
 use crate::service::ServiceState;
 use crate::snapshot::Snapshot;
@@ -15,6 +15,7 @@ use futures_util::future::Either;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use std::future::{Future, ready};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use stitch_config::model::Mode;
 use stitch_net::mock::BoxFuture;
@@ -31,6 +32,8 @@ pub struct Proxy {
     pub(crate) builtin: Builtin,
     /// Requests that no declared service was meant to answer.
     pub(crate) nobody: Arc<ServiceState>,
+    /// Connections of our own, to know them when they come back.
+    pub(crate) own: OwnConnections,
 }
 
 impl Proxy {
@@ -42,6 +45,7 @@ impl Proxy {
             via: ViaToken::new(fastrand::u64(..) >> 16),
             builtin,
             nobody: Arc::new(ServiceState::new("-".into())),
+            own: OwnConnections::default(),
         })
     }
 
@@ -75,6 +79,9 @@ impl Proxy {
     /// Hands every counter to the metrics facade.
     pub fn publish_metrics(&self) {
         self.nobody.stats.publish();
+        if !self.nobody.tcp.is_unused() {
+            self.nobody.tcp.publish(&self.nobody.name);
+        }
         let snapshot = self.snapshot();
         for service in &snapshot.services {
             service.state.stats.publish();
@@ -114,6 +121,11 @@ impl Gate {
     /// A gate for a listener with this role.
     pub fn new(proxy: Arc<Proxy>, role: Role) -> Self {
         Self { proxy, role, tunnel_to: None }
+    }
+
+    /// A gate for one connection that was redirected on its way.
+    pub(crate) fn redirected(proxy: Arc<Proxy>, to: SocketAddr) -> Self {
+        Self::new(proxy, Role::Transparent(to))
     }
 
     /// A gate inside a tunnel to a host: its requests are meant as if they named the host in

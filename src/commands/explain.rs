@@ -74,7 +74,8 @@ fn of_bytes(service: &Service, rule: &str, args: &ExplainArgs) -> Story {
 
 fn of_request(config: &Arc<Config>, engine: &Engine, args: &ExplainArgs) -> Result<Story, Failure> {
     let listeners = config.proxy.listen.iter().filter_map(ListenAddress::tcp).collect();
-    let own = OwnAddresses { listeners, admin: config.proxy.admin.listen };
+    let (admin, transparent) = (config.proxy.admin.listen, config.proxy.transparent.clone());
+    let own = OwnAddresses { listeners, admin, transparent };
     let snapshot = Snapshot::compile(config.clone(), engine, own, Credentials::default(), None);
     let (role, request) = arriving(args, &snapshot)?;
     let proxy = explain(&snapshot, &role, &request);

@@ -12,6 +12,9 @@ pub(crate) struct Listening {
     /// The proxy's other URLs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) also: Vec<String>,
+    /// Where redirected connections arrive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) transparent: Vec<String>,
     /// The mock daemon's URL, where it runs apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mockd: Option<String>,

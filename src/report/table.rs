@@ -17,6 +17,7 @@ pub(super) fn render(listening: &Listening, width: Option<usize>, paint: Paint) 
 pub(super) fn ready_line(listening: &Listening, paint: Paint) -> String {
     let seed = listening.seed.map(|seed| seed.to_string());
     let proxies = listening.proxy.iter().chain(&listening.also).map(|url| ("proxy", url));
+    let transparent = listening.transparent.iter().map(|address| ("transparent", address));
     let rest = [
         ("mockd", &listening.mockd),
         ("admin", &listening.admin),
@@ -25,7 +26,7 @@ pub(super) fn ready_line(listening: &Listening, paint: Paint) -> String {
     ];
     let rest = rest.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)));
     let mut line = paint.paint(Colour::Green, "ready");
-    for (name, value) in proxies.chain(rest) {
+    for (name, value) in proxies.chain(transparent).chain(rest) {
         let _ = write!(line, "{GAP}{} {value}", paint.paint(Colour::Dim, name));
     }
     line
@@ -159,6 +160,7 @@ ready  proxy http://127.0.0.1:8080  admin http://127.0.0.1:9900
         let listening = Listening {
             proxy: Some("http://a".into()),
             also: vec!["http://b".into()],
+            transparent: vec!["127.0.0.1:15001".into()],
             mockd: Some("http://m".into()),
             events: Some("in-process".into()),
             seed: Some(7),
@@ -166,7 +168,8 @@ ready  proxy http://127.0.0.1:8080  admin http://127.0.0.1:9900
         };
         assert_eq!(
             render(&listening, None, Paint::OFF),
-            "ready  proxy http://a  proxy http://b  mockd http://m  events in-process  seed 7\n"
+            "ready  proxy http://a  proxy http://b  transparent 127.0.0.1:15001  mockd http://m  \
+             events in-process  seed 7\n"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `stitch up` and `stitch proxy`: the proxy with mocks behind it, in this process or in another.
 
 use super::control::{ControlPlane, spawn_upkeep};
-use super::listeners::{ServicePorts, accept_options, bind, serve_proxied};
+use super::listeners::{ServicePorts, accept_options, bind, handle, serve_proxied};
 use super::prepare::{Prepared, prepare_first};
 use super::reload::{ProxyReload, follow_changes, told};
 use super::remote::RemoteMocks;
@@ -26,6 +26,7 @@ use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Proxied, Workers};
 use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
+    TransparentPort,
 };
 
 /// How long the ready line waits for commands that are starting: their first start may compile.
@@ -142,6 +143,7 @@ async fn run(
     reporter.ready(&Listening {
         proxy: listening.first().map(|address| shown(address, scheme(&config))),
         also: listening.iter().skip(1).map(|address| shown(address, scheme(&config))).collect(),
+        transparent: running.own.transparent.iter().map(ToString::to_string).collect(),
         mockd: running.remote.as_ref().map(|remote| remote.url().to_owned()),
         admin: Some(url(admin)),
         events: bus,
@@ -215,6 +217,7 @@ pub(super) fn compile(
 /// The listeners that last as long as the process.
 struct Bound {
     proxy: Vec<Listener>,
+    transparent: Vec<Listener>,
     admin: Listener,
     admin_address: SocketAddr,
 }
@@ -231,14 +234,21 @@ impl Bound {
             proxy: listen
                 .map(|address| bind(address, &Purpose::Proxy))
                 .collect::<Result<_, _>>()?,
+            transparent: (config.proxy.transparent.iter())
+                .map(|address| bind(*address, &Purpose::Transparent))
+                .collect::<Result<_, _>>()?,
             admin,
         })
     }
 
     fn own(&self) -> OwnAddresses {
+        let addresses = |listeners: &[Listener]| {
+            listeners.iter().filter_map(|listener| listener.address.tcp()).collect()
+        };
         OwnAddresses {
-            listeners: self.proxy.iter().filter_map(|listener| listener.address.tcp()).collect(),
+            listeners: addresses(&self.proxy),
             admin: self.admin_address,
+            transparent: addresses(&self.transparent),
         }
     }
 
@@ -249,6 +259,10 @@ impl Bound {
             addresses.push(listener.address.clone());
             let gate = Arc::new(Gate::new(running.proxy.clone(), Role::Gateway));
             serve_proxied(listener, gate, &running.accepting, running.proxy_protocol);
+        }
+        for listener in self.transparent {
+            let port = TransparentPort::new(running.proxy.clone(), running.accepting.header_bytes);
+            handle(listener, Arc::new(port), &running.accepting, Default::default());
         }
         control.serve(self.admin, &running.accepting);
         addresses

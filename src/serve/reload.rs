@@ -124,6 +124,7 @@ fn keep_fixed(before: &Config, after: Arc<Config>) -> Arc<Config> {
     let (old, new) = (&before.proxy, &after.proxy);
     let fixed = [
         ("proxy.listen", old.listen != new.listen),
+        ("proxy.transparent", old.transparent != new.transparent),
         ("proxy.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
         ("proxy.admin", old.admin != new.admin),
         ("proxy.transparent", old.transparent != new.transparent),

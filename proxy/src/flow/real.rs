@@ -18,6 +18,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use stitch_config::model::{self, Timeouts};
 use stitch_config::pattern::Authority;
@@ -47,22 +48,43 @@ pub(super) async fn answer(
     Ok(Answer { response, source: Source::Real, reason: None })
 }
 
-/// Sends a request to the absolute target that it names, if `forward` allows that.
+/// Sends a request to the absolute target that it names, if `forward` allows that, or to where it was
+/// going when it was redirected.
 pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut Call) -> Answered {
+    let (endpoint, host) = match call.peer.as_ref().and_then(|peer| peer.original_destination) {
+        Some(to) => original(snapshot, to, call),
+        None => target(snapshot, call)?,
+    };
+    call.unmarked = true;
+    let mut response = attempt(proxy, &endpoint, host, Timeouts::default(), call).await?;
+    proxy.via.add(response.headers_mut());
+    Ok(Answer { response, source: Source::Real, reason: None })
+}
+
+/// The absolute target that a request names.
+fn target(snapshot: &Snapshot, call: &Call) -> Result<(Arc<Endpoint>, HeaderValue), Box<Failure>> {
     let scheme = match call.request.uri().scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => model::Scheme::Https,
         _ => model::Scheme::Http,
     };
     let authority = call.request.uri().authority().cloned().ok_or(Failure::NoEndpoint)?;
     let target = Authority::parse(authority.as_str());
-    call.unmarked = true;
     let port = target.port.or(scheme.default_port()).unwrap_or(80);
     let endpoint =
         snapshot.forward.target(scheme, target.host, port).map_err(|error| no_tls(&error))?;
     let host = endpoint.host.clone();
-    let mut response = attempt(proxy, &endpoint, host, Timeouts::default(), call).await?;
-    proxy.via.add(response.headers_mut());
-    Ok(Answer { response, source: Source::Real, reason: None })
+    Ok((endpoint, host))
+}
+
+/// Where a redirected request was going, in the version and to the host that its client meant.
+fn original(snapshot: &Snapshot, to: SocketAddr, call: &Call) -> (Arc<Endpoint>, HeaderValue) {
+    let scheme = match call.request.version() {
+        Version::HTTP_2 => model::Scheme::H2c,
+        _ => model::Scheme::Http,
+    };
+    let endpoint = snapshot.forward.original(scheme, to);
+    let host = call.host.as_ref().unwrap_or(&endpoint.host).clone();
+    (endpoint, host)
 }
 
 /// A target that TLS has no name for.

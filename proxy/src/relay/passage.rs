@@ -1,17 +1,18 @@
-//! One connection to a `type: tcp` service: connected, relayed, counted and logged.
+//! One connection whose bytes are passed on: connected, relayed, counted and logged.
 
 use super::join::{Joined, join};
 use super::line::Line;
 use super::outcome::Outcome;
+use super::own::Known;
 use super::side::Side;
 use super::tally::Tally;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
-use crate::service::Service;
+use crate::service::{Service, ServiceState};
 use crate::upstream::{Endpoint, InFlight, Offer, Wire, connect_saying, pick};
 use std::sync::Arc;
 use std::time::SystemTime;
-use stitch_config::model::ProxyProtocol;
+use stitch_config::model::{ProxyProtocol, Timeouts};
 use stitch_net::conn::{ConnIo, Ending, Occupied};
 use stitch_net::mock::BoxFuture;
 use stitch_net::{Peer, Reason};
@@ -24,66 +25,92 @@ pub(crate) fn hand_over(
     client: ConnIo,
     peer: Peer,
 ) -> BoxFuture<()> {
-    Box::pin(async move {
-        let mut relay = Relay::begin(&proxy, &service, &peer);
-        match relay.reach().await {
-            Ok(upstream) => relay.join(client, upstream).await,
-            // An orderly end would say that the service has nothing to say.
-            Err(_failure) => peer.connection.end(Ending::Reset),
-        }
-    })
+    Box::pin(async move { Relay::begin(&proxy, &service, &peer).carry(client).await })
 }
 
-/// A connection on its way from a client to a service. Counted and logged when it is dropped.
+/// A connection on its way from a client to where it is relayed. Counted and logged when it is
+/// dropped.
 pub(crate) struct Relay {
     proxy: Arc<Proxy>,
-    service: Arc<Service>,
+    /// Whose connections it is counted among.
+    state: Arc<ServiceState>,
+    endpoints: Vec<Arc<Endpoint>>,
+    timeout: Timeouts,
+    proxy_protocol: Option<ProxyProtocol>,
     peer: Peer,
     started: Instant,
     endpoint: Option<Arc<Endpoint>>,
     in_flight: Option<InFlight>,
+    known: Option<Known>,
     tally: Tally,
     outcome: Outcome,
     error: Option<String>,
-    /// Until it is dropped, the client's timer is that of the service.
+    /// Until it is dropped, the client's timer is that of where it is relayed to.
     _busy: Occupied,
 }
 
 impl Relay {
-    /// A connection that has not been made yet.
-    pub(crate) fn begin(proxy: &Arc<Proxy>, service: &Arc<Service>, peer: &Peer) -> Self {
-        service.state.tcp.begin();
-        peer.connection.wait_at_most(service.declared.timeout.idle);
+    /// A connection to a service, not made yet.
+    pub(crate) fn begin(proxy: &Arc<Proxy>, service: &Service, peer: &Peer) -> Self {
+        let mut relay = Self::new(proxy, &service.state, service.declared.timeout, peer);
+        relay.proxy_protocol = service.declared.proxy_protocol;
+        relay.endpoints.clone_from(&service.endpoints);
+        relay
+    }
+
+    /// A connection to an endpoint that nobody declared, not made yet.
+    pub(crate) fn undeclared(proxy: &Arc<Proxy>, endpoint: Arc<Endpoint>, peer: &Peer) -> Self {
+        let mut relay = Self::new(proxy, &proxy.nobody, Timeouts::default(), peer);
+        relay.endpoints.push(endpoint);
+        relay
+    }
+
+    fn new(proxy: &Arc<Proxy>, state: &Arc<ServiceState>, timeout: Timeouts, peer: &Peer) -> Self {
+        state.tcp.begin();
+        peer.connection.wait_at_most(timeout.idle);
         Self {
             proxy: proxy.clone(),
-            service: service.clone(),
+            state: state.clone(),
+            endpoints: Vec::new(),
+            timeout,
+            proxy_protocol: None,
             peer: peer.clone(),
             started: Instant::now(),
             endpoint: None,
             in_flight: None,
-            tally: Tally::new(service.state.tcp.totals.clone()),
+            known: None,
+            tally: Tally::new(state.tcp.totals.clone()),
             outcome: Outcome::Ended,
             error: None,
             _busy: peer.connection.occupy(),
         }
     }
 
+    /// Connects and relays; a client whose service cannot be reached is reset.
+    pub(crate) async fn carry(mut self, client: ConnIo) {
+        match self.reach().await {
+            Ok(upstream) => self.join(client, upstream).await,
+            // An orderly end would say that the service has nothing to say.
+            Err(_failure) => self.peer.connection.end(Ending::Reset),
+        }
+    }
+
     /// Connects to one endpoint after another until one answers; the failure is the last one's.
     pub(crate) async fn reach(&mut self) -> Result<Wire, Failure> {
-        let declared = &self.service.declared;
-        let introduction = declared.proxy_protocol.map(|version| {
+        let introduction = self.proxy_protocol.map(|version| {
             let binary = version == ProxyProtocol::V2;
             stitch_net::introduction(&self.peer, binary)
         });
         let introduction = introduction.unwrap_or_default();
-        let limit = declared.timeout.connect;
-        let mut left = self.service.endpoints.clone();
+        let mut left = self.endpoints.clone();
         let mut failure = Failure::NoEndpoint;
         while let Some((endpoint, in_flight)) = pick(&left, |below| fastrand::u64(..below)) {
             let endpoint = endpoint.clone();
             self.endpoint = Some(endpoint.clone());
+            let limit = self.timeout.connect;
             match connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await {
                 Ok(wire) => {
+                    self.known = Some(self.proxy.own.add(wire.socket()));
                     self.in_flight = Some(in_flight);
                     return Ok(wire);
                 }
@@ -96,6 +123,12 @@ impl Relay {
         }
         self.outcome = Outcome::Failed(failure.reason());
         Err(failure)
+    }
+
+    /// Takes a connection that has been made already.
+    pub(crate) fn reached(&mut self, known: Known) {
+        self.endpoint = self.endpoints.first().cloned();
+        self.known = Some(known);
     }
 
     /// Relays until both sides have ended.
@@ -112,15 +145,15 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        let Self { proxy, service, outcome, tally, .. } = self;
-        service.state.tcp.finish(*outcome);
+        let Self { proxy, state, outcome, tally, .. } = self;
+        state.tcp.finish(*outcome);
         // What connections end with has no number; those that fail are worth that of a request.
         let status = outcome.reason().map_or(200, Reason::status);
         if proxy.log.wants(status, outcome.reason()) {
             proxy.log.write(Line {
                 at: SystemTime::now(),
                 peer: self.peer.remote,
-                service: service.declared.name.to_string(),
+                service: state.name.to_string(),
                 endpoint: self.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
                 bytes_in: tally.bytes_in,
                 bytes_out: tally.bytes_out,

@@ -64,6 +64,11 @@ impl TcpStats {
         }
     }
 
+    /// Whether there has been no connection.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.read() == TcpReading::default()
+    }
+
     /// Hands the numbers to the metrics facade; called before they are scraped.
     pub(crate) fn publish(&self, service: &str) {
         for (count, outcome) in self.results.iter().zip(Outcome::all()) {

@@ -2,10 +2,16 @@
 
 use crate::service::Service;
 use crate::snapshot::same_host;
+use crate::upstream::resolve;
 use hashbrown::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use stitch_config::model::Upstream;
 use stitch_config::pattern::{Authority, HostTable};
+
+/// How long the names of urls may take to resolve, where a connection waits for it.
+const RESOLVE: Duration = Duration::from_millis(500);
 
 /// The services whose bytes are passed on as they are.
 #[derive(Debug, Default)]
@@ -59,5 +65,24 @@ impl TcpServices {
             };
             self.urls.iter().find(at).map(|(_, _, service)| service)
         })
+    }
+
+    /// The service whose url is at this address, by itself or by a name.
+    pub(crate) async fn at(&self, address: SocketAddr) -> Option<&Arc<Service>> {
+        let ip = address.ip().to_canonical();
+        let here = self.urls.iter().filter(|(_, port, _)| *port == address.port());
+        for (host, _, service) in here {
+            let found = match host.parse::<IpAddr>() {
+                Ok(literal) => literal.to_canonical() == ip,
+                Err(_) => match tokio::time::timeout(RESOLVE, resolve(host)).await {
+                    Ok(Ok(addresses)) => addresses.iter().any(|one| one.to_canonical() == ip),
+                    Ok(Err(_)) | Err(_) => false,
+                },
+            };
+            if found {
+                return Some(service);
+            }
+        }
+        None
     }
 }

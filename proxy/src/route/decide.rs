@@ -6,6 +6,7 @@ use crate::snapshot::{RouteTarget, Snapshot};
 use http::header::{HOST, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use stitch_config::pattern::Authority;
 
@@ -16,6 +17,8 @@ pub enum Role {
     Gateway,
     /// The port of one service, by name.
     Service(Arc<str>),
+    /// One connection that was going there and was redirected.
+    Transparent(SocketAddr),
 }
 
 /// Who gets a request.
@@ -44,6 +47,9 @@ pub fn decide<'s, B>(
     if let Role::Service(name) = role {
         let service = snapshot.service(name).map(Decision::Service);
         return service.ok_or_else(|| name.to_string());
+    }
+    if let Role::Transparent(to) = role {
+        return Ok(decide_redirected(snapshot, *to, request, asked));
     }
     let target = request.uri().authority().map(|authority| {
         let target = Authority::parse(authority.as_str());
@@ -76,5 +82,29 @@ pub fn decide<'s, B>(
     match snapshot.routes.find_anywhere(request) {
         Some(route) => Ok(Decision::Route(route)),
         None => Ok(Decision::Fallthrough),
+    }
+}
+
+/// Decides who gets a request that was on its way to an address. What nobody declared goes there:
+/// its client asked the system to connect, not us.
+fn decide_redirected<'s, B>(
+    snapshot: &'s Snapshot,
+    to: SocketAddr,
+    request: &Request<B>,
+    asked: Option<&HeaderValue>,
+) -> Decision<'s> {
+    let asked = asked.and_then(|asked| asked.to_str().ok()).map(Authority::parse);
+    let named =
+        asked.and_then(|asked| snapshot.hosts.get(asked).or_else(|| snapshot.by_url(asked)));
+    let there = || {
+        let ip = to.ip().to_canonical().to_string();
+        snapshot.by_url(Authority { host: &ip, port: Some(to.port()) })
+    };
+    if let Some(service) = named.or_else(there) {
+        return Decision::Service(service);
+    }
+    match asked.and_then(|asked| snapshot.routes.find_for_host(asked, request)) {
+        Some(route) => Decision::Route(route),
+        None => Decision::Forward,
     }
 }

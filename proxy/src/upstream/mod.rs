@@ -21,5 +21,6 @@ pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
 pub(crate) use head::{HeaderSink, RequestHead};
+pub(crate) use resolve::resolve;
 pub(crate) use send::{SendError, send};
 pub use wire::Wire;

@@ -15,7 +15,7 @@ const KEEP: Duration = Duration::from_secs(1);
 const MOST: usize = 1024;
 
 /// A few addresses.
-pub(super) type Addresses = SmallVec<[IpAddr; 4]>;
+pub(crate) type Addresses = SmallVec<[IpAddr; 4]>;
 
 thread_local! {
     static CACHE: RefCell<HashMap<String, (Instant, Addresses)>> = RefCell::new(HashMap::new());
@@ -26,7 +26,7 @@ thread_local! {
 ///
 /// # Errors
 /// What the system's resolver says; never cached.
-pub(super) async fn resolve(host: &str) -> io::Result<Addresses> {
+pub(crate) async fn resolve(host: &str) -> io::Result<Addresses> {
     if let Ok(address) = host.parse() {
         return Ok(smallvec![address]);
     }

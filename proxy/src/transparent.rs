@@ -1,0 +1,223 @@
+//! Redirected connections: where each was going, what it speaks, and who gets it.
+//!
+//! Nothing about a client says what it will speak, nor whether it speaks first. So after a moment of
+//! silence the original destination is connected to: whichever side is heard first settles it.
+
+use crate::proxy::{Gate, Proxy};
+use crate::relay::{Known, Relay, hand_over};
+use crate::upstream::{Endpoint, Offer, Wire, connect};
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use stitch_config::model::{Scheme, Timeouts};
+use stitch_net::conn::{ConnIo, Ending, Opening, ReadAhead as _, Unopened, read_until};
+use stitch_net::tls::{Sniffed, sniff};
+use stitch_net::{Handler, HttpPort, Peer};
+
+/// How long a client is waited for before its service is asked to speak first. Most clients speak
+/// within their first round trip.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// A listener that connections are redirected to.
+pub struct TransparentPort {
+    proxy: Arc<Proxy>,
+    header_bytes: usize,
+}
+
+/// What became of a connection; the names are those of the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It was going to a service of type tcp.
+    Tcp,
+    Http,
+    Tls,
+    Opaque,
+    /// It was not redirected, was meant for us, or comes from us.
+    Refused,
+}
+
+impl Kind {
+    fn count(self) {
+        let kind = match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+            Self::Tls => "tls",
+            Self::Opaque => "opaque",
+            Self::Refused => "refused",
+        };
+        metrics::counter!("stitch_transparent_connections_total", "kind" => kind).increment(1);
+    }
+}
+
+impl TransparentPort {
+    /// A listener in front of the proxy. A header section larger than `header_bytes` is refused.
+    pub fn new(proxy: Arc<Proxy>, header_bytes: usize) -> Self {
+        Self { proxy, header_bytes }
+    }
+
+    /// Where the connection was going, unless it leads nowhere.
+    fn destination(&self, io: &ConnIo, peer: &Peer) -> Result<SocketAddr, &'static str> {
+        let Ok(to) = io.socket().original_destination() else {
+            return Err("it was not redirected");
+        };
+        if self.proxy.snapshot().forward.is_own(to, peer.remote.ip()) {
+            return Err("it was going to stitch itself");
+        }
+        self.check_origin(peer).map(|()| to)
+    }
+
+    /// Our own connections come back when the rules do not leave them out.
+    fn check_origin(&self, peer: &Peer) -> Result<(), &'static str> {
+        match self.proxy.own.has(peer.remote) {
+            true => Err("stitch's own connections are redirected: exclude its user"),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Handler for TransparentPort {
+    async fn handle(self: Arc<Self>, io: ConnIo, mut peer: Peer) {
+        let to = match self.destination(&io, &peer) {
+            Ok(to) => to,
+            Err(why) => return refuse(&peer, why),
+        };
+        peer.original_destination = Some(to);
+        let service = self.proxy.snapshot().tcp.at(to).await.cloned();
+        match service {
+            Some(service) => {
+                Kind::Tcp.count();
+                hand_over(self.proxy.clone(), service, io, peer).await;
+            }
+            None => Box::pin(self.look(io, peer, to)).await,
+        }
+    }
+}
+
+impl TransparentPort {
+    /// Waits for what tells who gets the connection.
+    async fn look(&self, mut io: ConnIo, peer: Peer, to: SocketAddr) {
+        let endpoint = self.proxy.snapshot().forward.original(Scheme::Tcp, to);
+        let mut dialled = None;
+        // It was told to end otherwise.
+        let opening = self.opening(&mut io, &peer, &endpoint, &mut dialled).await;
+        let Some(opening) = opening else { return };
+        if let Err(why) = self.check_origin(&peer) {
+            return refuse(&peer, why);
+        }
+        match opening {
+            Opening::Http1 if is_for_a_proxy(io.ahead()) => {}
+            Opening::Http1 | Opening::Http2 => {
+                Kind::Http.count();
+                drop(dialled);
+                let gate = Arc::new(Gate::redirected(self.proxy.clone(), to));
+                return Arc::new(HttpPort::new(gate, self.header_bytes)).handle(io, peer).await;
+            }
+            Opening::Tls => {
+                Kind::Tls.count();
+                return self.look_into_tls(io, peer, endpoint).await;
+            }
+            Opening::Opaque => {}
+        }
+        Kind::Opaque.count();
+        let mut relay = Relay::undeclared(&self.proxy, endpoint, &peer);
+        match dialled {
+            Some((upstream, known)) => {
+                relay.reached(known);
+                relay.join(io, upstream).await;
+            }
+            None => relay.carry(io).await,
+        }
+    }
+
+    /// What a connection begins with. A service that speaks first makes it opaque, and is then found
+    /// in `dialled`; `None` when the connection was told to end.
+    async fn opening(
+        &self,
+        io: &mut ConnIo,
+        peer: &Peer,
+        endpoint: &Endpoint,
+        dialled: &mut Option<(Wire, Known)>,
+    ) -> Option<Opening> {
+        // Both sides may be silent for as long as any relayed connection.
+        let _busy = peer.connection.occupy();
+        let service_speaks = async {
+            tokio::time::sleep(SILENCE).await;
+            if self.check_origin(peer).is_err() {
+                return;
+            }
+            let connected = connect(endpoint, Offer::Bytes, Timeouts::default().connect).await;
+            let Ok(wire) = connected else {
+                // Its client may be about to ask for a mock.
+                return pending().await;
+            };
+            let known = self.proxy.own.add(wire.socket());
+            let (wire, _) = dialled.insert((wire, known));
+            // Broken is as good as heard.
+            let _ = wire.socket().readable().await;
+        };
+        tokio::select! {
+            biased;
+            opened = read_until(io, &peer.connection, Opening::of) => match opened {
+                Ok(opening) => Some(opening),
+                Err(Unopened::Told) => None,
+                // Half a line, or nothing but an end: not for us to understand.
+                Err(Unopened::Closed | Unopened::HeaderTimeout) => Some(Opening::Opaque),
+            },
+            () = service_speaks => Some(Opening::Opaque),
+        }
+    }
+
+    /// TLS goes to the service that its client asks for, or on to where it was going.
+    async fn look_into_tls(&self, mut io: ConnIo, peer: Peer, endpoint: Arc<Endpoint>) {
+        let look = |bytes: &[u8]| match sniff(bytes) {
+            Sniffed::NeedMore => None,
+            Sniffed::Hello(hello) => Some(hello.sni),
+            Sniffed::NotTls(_) => Some(None),
+        };
+        let sni = read_until(&mut io, &peer.connection, look).await.ok().flatten();
+        let snapshot = self.proxy.snapshot();
+        let service = sni.and_then(|name| snapshot.tcp.of_sni(&name)).cloned();
+        drop(snapshot);
+        match service {
+            Some(service) => hand_over(self.proxy.clone(), service, io, peer).await,
+            None => Relay::undeclared(&self.proxy, endpoint, &peer).carry(io).await,
+        }
+    }
+}
+
+/// Whether a client speaks to some other proxy, which it has been told to use.
+fn is_for_a_proxy(request: &[u8]) -> bool {
+    let mut words = request.trim_ascii_start().splitn(3, |byte| *byte == b' ');
+    let (method, target) = (words.next(), words.next().unwrap_or_default());
+    let scheme = target.get(..7).unwrap_or(target);
+    method == Some(b"CONNECT")
+        || scheme.eq_ignore_ascii_case(b"http://")
+        || scheme.eq_ignore_ascii_case(b"https:/")
+}
+
+/// Resets a connection that leads nowhere.
+fn refuse(peer: &Peer, why: &'static str) {
+    Kind::Refused.count();
+    tracing::debug!(peer = %peer.remote, "Refused a connection: {why}");
+    peer.connection.end(Ending::Reset);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_another_proxy() {
+        for (request, proxied) in [
+            (&b"CONNECT a:443 HTTP/1.1\r\n"[..], true),
+            (b"GET http://a/ HTTP/1.1\r\n", true),
+            (b"\r\nPOST HTTPS://a/ HTTP/1.1\r\n", true),
+            (b"GET /http://a/ HTTP/1.1\r\n", false),
+            (b"OPTIONS * HTTP/1.1\r\n", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_for_a_proxy(request), proxied, "{}", request.escape_ascii());
+        }
+    }
+}
