@@ -15,6 +15,7 @@ mod http_get;
 mod logging;
 mod output;
 mod proxy_env;
+mod redirect;
 mod report;
 mod serve;
 mod supervise;

@@ -3,7 +3,9 @@
 use super::values::{self, Endpoint, Format, Shell};
 use crate::compose::{Overrides, parse_allow, parse_events, parse_url};
 use crate::proxy_env::ProxyAddress;
+use crate::redirect::Ports;
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Ask a running stitch once whether it is ready (for container health checks)
     Health(HealthArgs),
+    /// Print, apply or remove the firewall rules that redirect connections to proxy.transparent
+    Iptables(IptablesArgs),
     /// Write docker-compose.generated.yml, which runs a configuration in containers
     Compose(ComposeArgs),
     /// Print the JSON Schema of the file format
@@ -309,6 +313,46 @@ pub(crate) struct HealthArgs {
     /// Only ask whether it is alive
     #[arg(long)]
     pub(crate) live: bool,
+}
+
+/// `stitch iptables`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stitch iptables                                    see the rules
+  sudo stitch iptables --apply --exclude-uid 1337    redirect everybody but user 1337, who runs stitch
+  sudo stitch iptables --remove")]
+pub(crate) struct IptablesArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArg,
+    /// Put the rules in force instead of printing them
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Take them away
+    #[arg(long, conflicts_with_all = ["apply", "file"])]
+    pub(crate) remove: bool,
+    /// Leave the connections of this user alone; stitch's own must be [default: who runs this]
+    /// (repeatable)
+    #[arg(long = "exclude-uid", value_name = "UID")]
+    pub(crate) exclude_uids: Vec<u32>,
+    /// Redirect these ports of destinations, such as 80,443,8000-8100 [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) ports: Option<Ports>,
+    /// Leave these ports of destinations alone
+    #[arg(long, value_name = "LIST")]
+    pub(crate) exclude_ports: Option<Ports>,
+    /// Leave these destinations alone (repeatable)
+    #[arg(long = "exclude-cidr", value_name = "CIDR")]
+    pub(crate) exclude_nets: Vec<IpNet>,
+    /// Redirect connections within this machine too
+    #[arg(long)]
+    pub(crate) loopback: bool,
+    /// Redirect IPv6; an error when proxy.transparent has no address for it
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+    /// Leave IPv6 alone
+    #[arg(long, conflicts_with = "ipv6")]
+    pub(crate) no_ipv6: bool,
 }
 
 /// `stitch compose`.

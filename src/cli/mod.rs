@@ -5,7 +5,7 @@ mod values;
 
 pub(crate) use args::{
     CaArgs, CaCommand, CaExportArgs, CheckArgs, Cli, Command, ComposeArgs, DownArgs, EnvArgs,
-    ExplainArgs, FileArg, HealthArgs, MockdArgs, ProxyArgs, ProxyChoice, RunArgs, UpArgs,
-    VersionArgs, WaitArgs,
+    ExplainArgs, FileArg, HealthArgs, IptablesArgs, MockdArgs, ProxyArgs, ProxyChoice, RunArgs,
+    UpArgs, VersionArgs, WaitArgs,
 };
 pub(crate) use values::{Endpoint, Format, Shell};

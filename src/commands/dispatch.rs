@@ -1,6 +1,6 @@
 //! From a parsed command line to the command that it means.
 
-use super::{ca, check, compose, env, explain, health, run, schema, up, version, wait};
+use super::{ca, check, compose, env, explain, health, iptables, run, schema, up, version, wait};
 use crate::cli::Command;
 use crate::exit::{ExitCode, Failure};
 use std::future::Future;
@@ -14,6 +14,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Ca(args) => ca::run(&args),
         Command::Wait(args) => block_on(wait::run(&args)),
         Command::Health(args) => block_on(health::run(&args)),
+        Command::Iptables(args) => iptables::run(&args),
         Command::Compose(args) => compose::file(&args),
         Command::Down(args) => compose::down(&args),
         Command::Up(args) if args.compose => compose::up(&args),

@@ -9,6 +9,7 @@ mod env;
 mod explain;
 mod handshake;
 mod health;
+mod iptables;
 mod run;
 mod schema;
 mod spoken;
