@@ -27,9 +27,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 const STREAMS: u32 = 256;
 /// HTTP/2: bytes of one request's body that may wait for whoever reads them.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// HTTP/2: the same for all bodies of a connection. Many times the other one, so that a body that
-/// nobody reads does not hold up its neighbours.
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// HTTP/2: the same for all bodies of a connection: room for each, so that those that nobody reads,
+/// however many, do not hold up their neighbours.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// HTTP/2: bytes of one answer that may wait for the client, besides the piece that it is taken from.
 const SEND_BUFFER: usize = 128 * 1024;
 

@@ -129,7 +129,7 @@ fn listening() -> (Upstream, mpsc::Receiver<&'static str>, mpsc::Receiver<h2::St
         end.until(|end| !end.stream(stream).body.is_empty());
         begun.lock().unwrap().send("begun").unwrap();
         end.until(|end| end.stream(stream).end.is_some());
-        told.lock().unwrap().send(end.stream(stream)).unwrap();
+        told.lock().unwrap().send(end.stream(stream).clone()).unwrap();
     });
     (upstream, begins, hears)
 }

@@ -3,4 +3,5 @@
 mod bodies;
 mod breaks;
 mod connections;
+mod stalls;
 mod upgrade;

@@ -4,11 +4,17 @@ use crate::upstream::{ExchangeError, Wire};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 
+/// Most exchanges on one connection, whatever the endpoint allows.
+pub(super) const EXCHANGES: u32 = 256;
 /// Bytes of one answer that may wait for its reader.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all answers of a connection. Many times the other one, so that an answer that nobody
-/// reads does not hold up its neighbours.
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// The same for all answers of a connection: room for each, so that those that nobody reads, however
+/// many, do not hold up those of other clients.
+const CONNECTION_WINDOW: u32 = EXCHANGES * STREAM_WINDOW;
+/// What small pieces of answers that nobody reads may cost: each counts as 256 bytes less its own. It
+/// is the connection that ends when they cost more, so there is room for many clients who leave
+/// messages of a few bytes unread.
+const PIECES: usize = 4 * CONNECTION_WINDOW as usize;
 /// Bytes of one request that may wait for the endpoint.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Largest header section of an answer, in bytes, as with HTTP/1.
@@ -25,6 +31,7 @@ pub(in crate::upstream) async fn open(wire: Wire) -> Result<SendRequest<Bytes>, 
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .data_frame_budget(PIECES)
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(HEADERS);
     let (send, connection) = builder.handshake(wire).await?;

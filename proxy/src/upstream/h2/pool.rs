@@ -3,6 +3,7 @@
 //! Touched only in plain functions on the worker's own thread, so there is no lock. A connection
 //! takes as many exchanges as the endpoint allows; then one more is opened.
 
+use super::connection::EXCHANGES;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use hashbrown::HashMap;
@@ -65,6 +66,11 @@ impl Shared {
         !matches!(self.send.poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
 
+    fn has_room(&self) -> bool {
+        let most = self.send.current_max_send_streams().min(EXCHANGES as usize);
+        self.in_use() < most
+    }
+
     fn in_use(&self) -> usize {
         self.exchanges.load(Ordering::Relaxed)
     }
@@ -95,9 +101,7 @@ pub(in crate::upstream) fn take(endpoint: u64) -> Option<Lease> {
         let now = pool.now;
         let connections = pool.connections.get_mut(&endpoint)?;
         connections.retain_mut(Shared::is_open);
-        let room = connections
-            .iter_mut()
-            .find(|connection| connection.in_use() < connection.send.current_max_send_streams())?;
+        let room = connections.iter_mut().find(|connection| connection.has_room())?;
         room.used = now;
         Some(room.lease())
     })

@@ -212,13 +212,18 @@ impl Connection {
     /// # Errors
     /// When the other side is gone.
     pub fn fill(&mut self, stream: u32, piece: usize, most: usize) -> Result<usize> {
-        let mut sent = 0;
+        let (mut sent, mut bytes) = (0, Vec::new());
         loop {
             let room = self.room(stream).min(piece).min(most - sent);
+            // Small pieces leave together.
+            if room == 0 || bytes.len() > FRAME {
+                self.try_send_bytes(&bytes)?;
+                bytes.clear();
+            }
             if room == 0 {
                 return Ok(sent);
             }
-            self.try_send(&data(stream, vec![b'x'; room], false))?;
+            bytes.extend(data(stream, vec![b'x'; room], false).bytes());
             let taken = i64::try_from(room).unwrap_or_default();
             self.streams.entry(stream).or_default().more -= taken;
             self.window.1 -= taken;
@@ -273,7 +278,7 @@ impl Connection {
     pub fn finish(&mut self, stream: u32) -> Stream {
         let ended = self.until(|connection| connection.stream(stream).end.is_some());
         assert!(ended, "stream {stream} has no end: {:?}", self.stream(stream));
-        self.stream(stream)
+        self.stream(stream).clone()
     }
 
     /// The next request whose head is here: its stream. `None` when the client is gone.
@@ -294,8 +299,10 @@ impl Connection {
 
     /// What has come on a stream so far.
     #[must_use]
-    pub fn stream(&self, stream: u32) -> Stream {
-        self.streams.get(&stream).cloned().unwrap_or_default()
+    pub fn stream(&self, stream: u32) -> &Stream {
+        static NOTHING: Stream =
+            Stream { status: None, sections: 0, body: Vec::new(), end: None, more: 0 };
+        self.streams.get(&stream).unwrap_or(&NOTHING)
     }
 
     /// The last GOAWAY that came: the last stream that counts, and why.
