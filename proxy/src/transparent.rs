@@ -5,12 +5,15 @@
 
 use crate::proxy::{Gate, Proxy};
 use crate::relay::{Known, Relay, hand_over};
+use crate::snapshot::Snapshot;
+use crate::tunnel::{Inside, serve_client};
 use crate::upstream::{Endpoint, Offer, Wire, connect};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use stitch_config::model::{Scheme, Timeouts};
+use stitch_config::pattern::Authority;
 use stitch_net::conn::{ConnIo, Ending, Opening, ReadAhead as _, Unopened, read_until};
 use stitch_net::tls::{Sniffed, sniff};
 use stitch_net::{Handler, HttpPort, Peer};
@@ -177,12 +180,36 @@ impl TransparentPort {
         };
         let sni = read_until(&mut io, &peer.connection, look).await.ok().flatten();
         let snapshot = self.proxy.snapshot();
-        let service = sni.and_then(|name| snapshot.tcp.of_sni(&name)).cloned();
+        let service = sni.as_ref().and_then(|name| snapshot.tcp.of_sni(name)).cloned();
+        let port = peer.original_destination.map_or(443, |to| to.port());
+        let inside = sni.and_then(|name| declared(&snapshot, &format!("{name}:{port}")));
         drop(snapshot);
-        match service {
-            Some(service) => hand_over(self.proxy.clone(), service, io, peer).await,
-            None => Relay::undeclared(&self.proxy, endpoint, &peer).carry(io).await,
+        match (service, inside) {
+            (Some(service), _) => hand_over(self.proxy.clone(), service, io, peer).await,
+            (None, Some(inside)) => {
+                let peer = Arc::new(peer);
+                let served = serve_client(io, self.proxy.clone(), inside, &peer).await;
+                if let Err(error) = served {
+                    tracing::debug!(peer = %peer.remote, %error, "TLS to something declared failed");
+                }
+            }
+            (None, None) => Relay::undeclared(&self.proxy, endpoint, &peer).carry(io).await,
         }
+    }
+}
+
+/// What a host that a client begins TLS with leads to, if that is declared and can be served: what is
+/// inside can be looked into, or there is a real service that speaks TLS itself.
+fn declared(snapshot: &Snapshot, host: &str) -> Option<Inside> {
+    let authority: http::uri::Authority = host.parse().ok()?;
+    let target = Authority::parse(host);
+    let intercepts = snapshot.credentials.authority.is_some();
+    match snapshot.hosts.get(target).or_else(|| snapshot.by_url(target)) {
+        Some(service) => {
+            let speaks_tls = service.endpoints.iter().any(|endpoint| endpoint.scheme.is_tls());
+            (intercepts || speaks_tls).then(|| Inside::Service(service.clone(), authority))
+        }
+        None => (intercepts && snapshot.routes.names(target)).then_some(Inside::Host(authority)),
     }
 }
 

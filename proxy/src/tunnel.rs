@@ -11,12 +11,17 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::sync::Arc;
-use stitch_net::conn::{Ahead, Duplex, Opening, Stream, drive_h1, drive_h2, read_until};
+use stitch_net::conn::{
+    Ahead, ConnIo, Duplex, Opening, ReadAhead, Stream, drive_h1, drive_h2, read_until,
+};
 use stitch_net::{Peer, tls};
 use tokio_rustls::TlsAcceptor;
 
-/// A client's side of a tunnel.
-type Client = Ahead<TokioIo<Upgraded>>;
+/// A client's side of what is looked into: of a tunnel, or of a redirected connection.
+pub(crate) trait Client: Side + ReadAhead + Duplex + 'static {}
+
+impl Client for Ahead<TokioIo<Upgraded>> {}
+impl Client for ConnIo {}
 
 /// Joins an upgraded client connection with an upstream connection that has switched protocols.
 /// `peer` keeps the connection counted until the tunnel ends.
@@ -143,8 +148,12 @@ pub(crate) fn peer_of(peer: &Arc<Peer>, multiplexed: bool) -> Arc<Peer> {
     }
 }
 
-async fn serve_client(
-    mut client: Client,
+/// Serves what a client of something declared says, as [`serve_inside`] does.
+///
+/// # Errors
+/// When TLS that cannot be looked into has nowhere to go, or its handshake fails.
+pub(crate) async fn serve_client(
+    mut client: impl Client,
     proxy: Arc<Proxy>,
     inside: Inside,
     peer: &Arc<Peer>,
@@ -181,7 +190,7 @@ async fn serve_client(
 
 /// Ends the client's TLS with a certificate of our own making, and serves what is inside.
 async fn intercept(
-    mut client: Client,
+    mut client: impl Client,
     proxy: Arc<Proxy>,
     inside: Inside,
     peer: &Arc<Peer>,
