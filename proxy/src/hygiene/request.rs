@@ -25,7 +25,11 @@ pub fn new_request_id() -> HeaderValue {
     }
     let id = ids.split_to(ID);
     IDS.set(ids);
-    HeaderValue::from_maybe_shared(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    let mut id =
+        HeaderValue::from_maybe_shared(id).unwrap_or_else(|_| HeaderValue::from_static("0"));
+    // HTTP/2 would put it into its table, where nobody ever asks for it again.
+    id.set_sensitive(true);
+    id
 }
 
 fn new_ids() -> Bytes {
