@@ -28,4 +28,5 @@ mod start_order;
 mod streaming;
 mod tcp;
 mod tls;
+mod transparent;
 mod websocket;
