@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use stitch_net::{Body, BoxError};
 
 /// Largest body that is kept.
-const MOST: usize = 64 * 1024;
+pub(crate) const MOST: usize = 64 * 1024;
 
 /// What is needed to send a request once more.
 pub(crate) struct Spare {
@@ -50,12 +50,16 @@ impl Spare {
         let rest = kept.rest.take().unwrap_or_default();
         let seen = std::mem::take(&mut kept.seen);
         drop(kept);
-        let body = match seen.as_slice() {
-            [] => rest,
-            [all] if rest.is_end_stream() => Body::from(all.clone()),
-            _ => Body::boxed(Replayed { seen: seen.into_iter(), rest }),
-        };
-        Some(Request::from_parts(self.head, body))
+        Some(Request::from_parts(self.head, again(seen, rest)))
+    }
+}
+
+/// A body that was read in part, whole again.
+pub(crate) fn again(seen: Vec<Bytes>, rest: Body) -> Body {
+    match seen.as_slice() {
+        [] => rest,
+        [all] if rest.is_end_stream() => Body::from(all.clone()),
+        _ => Body::boxed(Replayed { seen: seen.into_iter(), rest }),
     }
 }
 

@@ -3,5 +3,6 @@
 mod bodies;
 mod breaks;
 mod connections;
+mod goaway;
 mod stalls;
 mod upgrade;

@@ -20,7 +20,7 @@ pub(in crate::upstream) type Sent = Result<Response<Body>, Unsent>;
 #[derive(Debug)]
 pub(in crate::upstream) struct Unsent {
     pub error: ExchangeError,
-    /// The request's body, when none of it was taken.
+    /// The request's body, when it is small enough to have been kept.
     pub body: Option<Body>,
     /// The endpoint has surely not acted upon the request (RFC 9113 §8.7).
     pub unprocessed: bool,
@@ -45,15 +45,14 @@ pub(in crate::upstream) async fn exchange(lease: Lease, head: Request<()>, body:
     // Only what is said below keeps the connection open.
     drop(send);
     let mut sending = (!bodiless).then(|| Sending::new(stream, body));
-    let mut refused = false;
+    let mut over = false;
     let answered = poll_fn(|cx| {
-        if let Some(body) = sending.as_mut().filter(|_| !refused) {
+        if let Some(body) = sending.as_mut().filter(|_| !over) {
             match body.poll(cx) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(())) => sending = None,
                 Poll::Ready(Err(error @ ExchangeError::Body(_))) => return Poll::Ready(Err(error)),
                 // An endpoint that wants no more of a request may well have answered it.
-                Poll::Ready(Err(_)) => refused = true,
+                Poll::Ready(Ok(()) | Err(_)) => over = true,
             }
         }
         Pin::new(&mut answer).poll(cx).map_err(Into::into)
@@ -68,7 +67,8 @@ pub(in crate::upstream) async fn exchange(lease: Lease, head: Request<()>, body:
             return Err(Unsent { error, body, unprocessed });
         }
     };
-    let sender = sending.filter(|_| !refused).map(|mut sending| {
+    let sender = sending.filter(|_| !over).map(|mut sending| {
+        sending.keep_nothing();
         let task = tokio::spawn(async move {
             if let Err(error) = poll_fn(|cx| sending.poll(cx)).await {
                 tracing::debug!(%error, "The rest of a request was not sent");

@@ -1,5 +1,6 @@
 //! A request's body on its way out, as fast as the endpoint takes it.
 
+use crate::replay::{MOST, again};
 use crate::upstream::{ExchangeError, trailers};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -16,18 +17,34 @@ pub(super) struct Sending {
     body: Body,
     /// Taken off the body, and not yet sent.
     piece: Bytes,
-    /// Whether anything was taken off the body.
-    begun: bool,
+    /// All that was taken off the body, in case it has to be sent elsewhere; `None` when that is too
+    /// much, or no longer wanted.
+    taken: Option<Vec<Bytes>>,
+    /// Bytes in `taken`.
+    size: usize,
 }
 
 impl Sending {
     pub fn new(stream: SendStream<Bytes>, body: Body) -> Self {
-        Self { stream, body, piece: Bytes::new(), begun: false }
+        Self { stream, body, piece: Bytes::new(), taken: Some(Vec::new()), size: 0 }
     }
 
-    /// The body, if none of it has been taken.
+    /// The body as it was, if what was taken off it has been kept.
     pub fn into_body(self) -> Option<Body> {
-        (!self.begun).then_some(self.body)
+        Some(again(self.taken?, self.body))
+    }
+
+    /// Lets go of what was kept: there is an answer.
+    pub fn keep_nothing(&mut self) {
+        self.taken = None;
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        self.size += data.len();
+        match &mut self.taken {
+            Some(taken) if self.size <= MOST => taken.push(data.clone()),
+            taken => *taken = None,
+        }
     }
 
     /// Sends what can be sent; ready when all of it was.
@@ -47,11 +64,14 @@ impl Sending {
                     return self.stream.poll_reset(cx).map(|reset| Err(reset_by(reset)));
                 }
             };
-            self.begun = true;
             match frame {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.piece = data,
+                    Ok(data) => {
+                        self.keep(&data);
+                        self.piece = data;
+                    }
                     Err(frame) => {
+                        self.keep_nothing();
                         let trailers = frame.into_trailers().ok().and_then(trailers::clean);
                         match trailers {
                             Some(trailers) => self.stream.send_trailers(trailers)?,

@@ -3,7 +3,7 @@
 use super::frame::{Frame, flag, kind, setting};
 use super::hpack::{block, status};
 use crate::process::PATIENCE;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct Connection {
     streams: HashMap<u32, Stream>,
     held: HashSet<u32>,
     next: u32,
+    /// Requests that nobody has asked for.
+    begun: VecDeque<u32>,
     /// What the other side lets us send: at first on a stream, and in all.
     window: (i64, i64),
     away: Option<(u32, u32)>,
@@ -107,6 +109,7 @@ impl Connection {
             streams: HashMap::new(),
             held: HashSet::new(),
             next: 1,
+            begun: VecDeque::new(),
             window: (WINDOW, WINDOW),
             away: None,
         })
@@ -245,7 +248,11 @@ impl Connection {
     /// When the client is gone.
     pub fn answer(&mut self, stream: u32, status: &str, body: &[u8]) -> Result<()> {
         self.head(stream, status)?;
-        self.try_send(&data(stream, body, true))
+        let (before, last) = body.split_at(body.len().saturating_sub(1) / FRAME * FRAME);
+        for piece in before.chunks(FRAME) {
+            self.try_send(&data(stream, piece, false))?;
+        }
+        self.try_send(&data(stream, last, true))
     }
 
     /// The next frame, noted; `None` when the other side closed.
@@ -283,18 +290,8 @@ impl Connection {
 
     /// The next request whose head is here: its stream. `None` when the client is gone.
     pub fn next_request(&mut self) -> Option<u32> {
-        loop {
-            match self.try_next() {
-                Ok(Some(frame)) => {
-                    let begins = frame.kind == kind::HEADERS && frame.stream >= self.next;
-                    if begins {
-                        self.next = frame.stream + 2;
-                        return Some(frame.stream);
-                    }
-                }
-                Ok(None) | Err(_) => return None,
-            }
-        }
+        self.until(|connection| !connection.begun.is_empty());
+        self.begun.pop_front()
     }
 
     /// What has come on a stream so far.
@@ -332,6 +329,10 @@ impl Connection {
                 self.make_room(frame);
             }
             kind::HEADERS => {
+                if frame.stream >= self.next {
+                    self.next = frame.stream + 2;
+                    self.begun.push_back(frame.stream);
+                }
                 let stream = self.streams.entry(frame.stream).or_default();
                 stream.status = stream.status.or_else(|| status(&frame.payload));
                 stream.sections += 1;
