@@ -2,7 +2,7 @@
 //! other. Root runs stitch, nobody is the program.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use stitch_kit::{
@@ -76,6 +76,22 @@ struct Network {
 impl Lab {
     /// Builds the lab and starts stitch in it; `None`, having said why, where that is not allowed.
     pub(super) fn build(services: &str) -> Option<Self> {
+        Self::with("", services)
+    }
+
+    /// The same with TLS looked into.
+    pub(super) fn intercepting(services: &str) -> Option<Self> {
+        Self::with("forward: { intercept_tls: true },", services)
+    }
+
+    /// The authority that TLS is looked into with, for programs to trust.
+    pub(super) fn authority(&self) -> PathBuf {
+        let folder = self.scratch.path().join("ca");
+        let export = Stitch::run(&["ca", "export"]).env("STITCH_CA_DIR", folder.to_str().unwrap());
+        self.scratch.write("authority.pem", export.output().success().stdout)
+    }
+
+    fn with(proxy: &str, services: &str) -> Option<Self> {
         let network = match Network::build() {
             Ok(network) => network,
             Err(why) => {
@@ -98,9 +114,10 @@ impl Lab {
         let stitch = Stitch::builder()
             .binary(exec)
             .yaml(&format!(
-                "proxy: {{ transparent: ['127.0.0.1:15001', '[::1]:15006'], \
+                "proxy: {{ {proxy} transparent: ['127.0.0.1:15001', '[::1]:15006'], \
                  access_log: {{ only: all }} }}\n{services}"
             ))
+            .env("STITCH_CA_DIR", scratch.path().join("ca").to_str().unwrap())
             .start();
         Some(Self { stitch, _world: world, certificates, scratch, network })
     }

@@ -1,6 +1,7 @@
 //! Who gets a redirected connection.
 
 use super::lab::{Lab, V4, V6};
+use std::path::Path;
 use stitch_kit::Exit;
 
 const SERVICES: &str = "services:\n  \
@@ -83,6 +84,26 @@ fn tls_goes_to_whom_it_asks_for_or_where_it_was_going() {
     assert_eq!(asked("world.test", V4).success().stdout, "world");
     assert_eq!(asked("secure.test", "10.77.0.99").success().stdout, "declared");
     assert_eq!(lab.counted("tls"), 2);
+}
+
+#[test]
+fn tls_to_something_declared_is_looked_into_where_that_is_wanted() {
+    let services =
+        "services: { api: { hosts: [api.test], endpoints: [{ path: /hi, response: mocked }] } }";
+    let Some(lab) = Lab::intercepting(services) else { return };
+    let path = lab.stitch.path().display().to_string();
+    let _ = lab.iptables(&[&path, "--apply"]).success();
+    let (ours, theirs) = (lab.authority(), lab.certificates.ca());
+    let asked = |ca: &Path, name: &str, address: &str| {
+        let there = format!("{name}:443:{address}");
+        let url = format!("https://{name}/hi");
+        lab.curl(&["--cacert", ca.to_str().unwrap(), "--resolve", &there, &url])
+    };
+    // Nobody has this address, and nobody needs to.
+    assert_eq!(asked(&ours, "api.test", "10.77.0.99").success().stdout, "mocked");
+    // What nobody declared shows its own certificate.
+    assert_eq!(asked(&theirs, "world.test", V4).success().stdout, "world");
+    assert_ne!(asked(&ours, "world.test", V4).exit, Exit::Code(0));
 }
 
 #[test]
