@@ -192,7 +192,17 @@ impl Handle {
         match self.phase() {
             Phase::Idle => self.enter(Phase::Header),
             Phase::Busy => self.touch(),
+            Phase::Between if self.is_told(Order::Drain) => self.touch(),
             Phase::Header | Phase::Between => {}
+        }
+    }
+
+    /// Bytes have left.
+    pub(crate) fn sent(&self) {
+        match self.phase() {
+            Phase::Busy => self.touch(),
+            Phase::Between if self.is_told(Order::Drain) => self.touch(),
+            Phase::Idle | Phase::Header | Phase::Between => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! back what was read ahead to see who speaks.
 
 use super::ahead::{Ahead, ReadAhead};
-use super::handle::{Ending, Handle, Phase};
+use super::handle::{Ending, Handle};
 use super::socket::Socket;
 use std::io;
 use std::pin::Pin;
@@ -53,8 +53,8 @@ impl ConnIo {
 
     /// What a written byte means to the timers.
     fn sent<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() && self.handle.phase() == Phase::Busy {
-            self.handle.touch();
+        if written.is_ready() {
+            self.handle.sent();
         }
         written
     }

@@ -13,6 +13,10 @@ use tokio::time::Instant;
 /// How often timers are looked at; they fire late by at most this.
 const SWEEP: Duration = Duration::from_millis(100);
 
+/// How long a connection of HTTP/2 that was told to drain may be silent between requests: for a
+/// client to say that it has seen that. Most do at once.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How long phases may last.
 #[derive(Clone, Copy, Debug)]
 pub struct Timers {
@@ -74,6 +78,7 @@ impl Watch {
         self.0.closing.store(true, Ordering::Release);
         let connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.iter().filter_map(Handle::upgrade).for_each(|handle| {
+            handle.touch();
             handle.tell(Order::Drain);
         });
         self.0.opened.notify_one();
@@ -102,8 +107,11 @@ impl Watch {
         self.tick();
         let limit = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let timers = self.0.timers;
-        let (header, idle, stream) =
-            (limit(timers.header), limit(timers.idle), limit(timers.stream));
+        let idle = match self.0.closing.load(Ordering::Acquire) {
+            true => timers.idle.min(FAREWELL),
+            false => timers.idle,
+        };
+        let (header, idle, stream) = (limit(timers.header), limit(idle), limit(timers.stream));
         let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| {
             let Some(handle) = Handle::upgrade(connection) else { return false };
@@ -208,6 +216,25 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         unused.close();
         watching.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_not_waited_for_in_a_drain() {
+        let watch = watch();
+        let (silent, moving, busy) = (watch.open(None), watch.open(None), watch.open(None));
+        silent.enter(Phase::Between);
+        moving.enter(Phase::Between);
+        busy.enter(Phase::Busy);
+        let watching = tokio::spawn(watch.clone().keep());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        watch.close();
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        assert!(!silent.is_told(Order::IdleTimeout));
+        moving.received();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert!(silent.is_told(Order::IdleTimeout));
+        assert!(!moving.is_told(Order::IdleTimeout) && !busy.is_told(Order::Stalled));
+        watching.abort();
     }
 
     #[tokio::test(start_paused = true)]

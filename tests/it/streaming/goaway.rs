@@ -229,6 +229,22 @@ fn a_drain_of_streams_has_an_end() {
 }
 
 #[test]
+fn idle_connections_of_http_2_do_not_hold_up_the_end() {
+    let stitch = Stitch::up("services: { shop: { endpoints: [{ path: /a }] } }");
+    let mut used = Connection::open(stitch.proxy());
+    let stream = used.get("shop", "/a");
+    assert_eq!(used.finish(stream).status, Some(200));
+    // Neither answers PING from here on.
+    let fresh = Connection::open(stitch.proxy());
+    let start = Instant::now();
+    stitch.signal(Signal::TERM);
+    assert_eq!(stitch.wait_exit(), Exit::Code(0));
+    // `drain` is 10 s.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    drop((used, fresh));
+}
+
+#[test]
 fn a_tunnel_in_a_stream_does_not_keep_its_connection_from_hearing_of_the_drain() {
     let upstream = Upstream::scripted(|mut stream, _| {
         let mut chunk = [0; 4096];
