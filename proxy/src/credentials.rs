@@ -106,12 +106,6 @@ fn load_client(service: &Service, before: Option<&Client>) -> Result<Client, Tls
         sni: wanted.sni.clone(),
         insecure: wanted.insecure,
     };
-    if wanted.insecure {
-        tracing::warn!(
-            service = %service.name,
-            "tls.insecure: anybody can pose as this service, its certificate is not checked"
-        );
-    }
     let pairs = files.certificate.iter().flat_map(|(cert, key)| [cert, key]);
     let mut inputs = read(files.ca.iter().chain(pairs)).to_vec();
     inputs.push(format!("{:?} {}", files.sni, files.insecure).into_bytes());

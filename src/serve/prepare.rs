@@ -64,6 +64,12 @@ pub(super) fn prepare(
 
 fn read_credentials(config: &Config, in_use: &Credentials, report: &mut Report) -> Credentials {
     let credentials = Credentials::load(config, Some(in_use), report);
+    for service in config.services.iter().filter(|service| service.tls.insecure) {
+        tracing::warn!(
+            service = %service.name,
+            "tls.insecure: the certificate of this service is not checked, anybody can pose as it"
+        );
+    }
     if !config.proxy.forward.intercept_tls || report.has_errors() {
         return credentials;
     }
