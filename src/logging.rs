@@ -1,6 +1,6 @@
 //! What the process says about itself while it runs: log lines on standard error.
 //!
-//! `STITCH_LOG` holds a filter (`debug`, `stitch_proxy=trace`); by default libraries speak from
+//! `STITCH_LOG` holds a filter (`debug`, `stitch_proxy=debug`); by default libraries speak from
 //! `warn`, stitch from `info`. `STITCH_LOG_FORMAT=json` makes each line a JSON object.
 
 use crate::report::Paint;
