@@ -2,13 +2,12 @@
 
 use crate::flow::dial;
 use crate::proxy::{Gate, Proxy};
-use crate::relay::{self, Relay, Side, Tally};
+use crate::relay::{self, Relay, Side, Tally, Tunnelled};
 use crate::route::Role;
 use crate::service::Service;
 use crate::upstream::{Offer, Wire, connect};
 use http::uri::{Authority, Scheme};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use std::io;
 use std::sync::Arc;
 use stitch_net::conn::{
@@ -20,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 /// A client's side of what is looked into: of a tunnel, or of a redirected connection.
 pub(crate) trait Client: Side + ReadAhead + Duplex + 'static {}
 
-impl Client for Ahead<TokioIo<Upgraded>> {}
+impl Client for Ahead<Tunnelled> {}
 impl Client for ConnIo {}
 
 /// Joins an upgraded client connection with an upstream connection that has switched protocols.
@@ -32,7 +31,7 @@ pub(crate) fn join_upgraded(
 ) {
     tokio::spawn(async move {
         match client.await {
-            Ok(client) => join(&mut TokioIo::new(client), &mut upstream, peer.as_deref()).await,
+            Ok(client) => join(&mut Tunnelled::from(client), &mut upstream, peer.as_deref()).await,
             Err(error) => tracing::debug!(%error, "Upgrade failed"),
         }
     });
@@ -42,7 +41,7 @@ pub(crate) fn join_upgraded(
 pub(crate) fn join_connected(client: OnUpgrade, mut upstream: Wire, peer: Arc<Peer>) {
     tokio::spawn(async move {
         match client.await {
-            Ok(client) => join(&mut TokioIo::new(client), &mut upstream, Some(&peer)).await,
+            Ok(client) => join(&mut Tunnelled::from(client), &mut upstream, Some(&peer)).await,
             Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
         }
     });
@@ -52,7 +51,7 @@ pub(crate) fn join_connected(client: OnUpgrade, mut upstream: Wire, peer: Arc<Pe
 pub(crate) fn relay(client: OnUpgrade, relay: Relay, upstream: Wire) {
     tokio::spawn(async move {
         match client.await {
-            Ok(client) => relay.join(TokioIo::new(client), upstream).await,
+            Ok(client) => relay.join(Tunnelled::from(client), upstream).await,
             Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
         }
     });
@@ -132,7 +131,7 @@ pub(crate) fn serve_inside(
         let peer = peer_of(&peer, multiplexed);
         let served = async {
             let client = client.await.map_err(io::Error::other)?;
-            serve_client(Ahead::new(TokioIo::new(client)), proxy, inside, &peer).await
+            serve_client(Ahead::new(Tunnelled::from(client)), proxy, inside, &peer).await
         };
         if let Err(error) = served.await {
             tracing::debug!(peer = %peer.remote, %error, "Tunnel to something declared failed");

@@ -1,17 +1,23 @@
-//! Bytes both ways between two streams, until both have ended.
+//! Bytes from one stream to another, until the first has ended.
 //!
 //! What is read goes through one buffer per thread: a connection that says nothing holds none. Only
 //! what the other side does not take at once is kept, and nothing more is read until it is gone.
 
+use super::side::Side;
+use super::splice::{Conduit, Spliced};
 use bytes::{Buf as _, BytesMut};
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 /// Bytes read at once.
 const BUFFER: usize = 64 * 1024;
+/// Bytes after which two sockets are joined within the kernel.
+const MANY: u64 = 64 * 1024;
+/// Bytes that one connection moves before others have their turn.
+const TURN: u64 = 1024 * 1024;
 
 thread_local! {
     /// Taken while it is in use.
@@ -32,6 +38,8 @@ pub(super) enum Broken {
 pub(super) struct Half {
     /// Read, and not yet taken by the other side.
     rest: BytesMut,
+    conduit: Conduit,
+    moved: u64,
     state: State,
     unflushed: bool,
 }
@@ -46,6 +54,11 @@ enum State {
 }
 
 impl Half {
+    /// Bytes that the writer has taken.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
     /// Whether the end has been passed on.
     pub(super) fn has_ended(&self) -> bool {
         self.state == State::Ended
@@ -58,38 +71,28 @@ impl Half {
 
     /// Nothing more can be moved.
     pub(super) fn give_up(&mut self) {
-        self.rest = BytesMut::new();
+        (self.rest, self.conduit) = (BytesMut::new(), Conduit::default());
         self.state = State::Ended;
     }
 
-    /// Moves what can be moved; ready when the end has been passed on. `moved` hears of every
-    /// number of bytes that the writer took.
-    pub(super) fn poll_move<R, W>(
+    /// Moves what can be moved; ready when the end has been passed on.
+    pub(super) fn poll_move(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut R,
-        to: &mut W,
-        moved: &mut impl FnMut(usize),
-    ) -> Poll<Result<(), Broken>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
+        from: &mut impl Side,
+        to: &mut impl Side,
+    ) -> Poll<Result<(), Broken>> {
+        let turn = self.moved + TURN;
         while self.state == State::Open {
-            ready!(self.poll_rest(cx, to, moved)).map_err(Broken::Writing)?;
-            let read = with_buffer(|bytes| {
-                let mut buf = ReadBuf::new(bytes);
-                ready!(Pin::new(&mut *from).poll_read(cx, &mut buf)).map_err(Broken::Reading)?;
-                let ended = buf.filled().is_empty();
-                self.write(cx, to, buf.filled(), moved).map_err(Broken::Writing)?;
-                Poll::Ready(Ok(ended))
-            });
-            match read {
-                Poll::Ready(Ok(false)) => {}
-                Poll::Ready(Ok(true)) => self.state = State::Ending,
-                Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
+            if self.moved >= turn {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match self.poll_turn(cx, from, to)? {
+                Poll::Ready(false) => {}
+                Poll::Ready(true) => self.state = State::Ending,
                 Poll::Pending => {
-                    if self.unflushed {
+                    if self.unflushed && self.rest.is_empty() {
                         ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(Broken::Writing)?;
                         self.unflushed = false;
                     }
@@ -97,24 +100,50 @@ impl Half {
                 }
             }
         }
-        self.poll_end(cx, to, moved).map_err(Broken::Writing)
+        self.poll_end(cx, to).map_err(Broken::Writing)
+    }
+
+    /// Moves what is there, once; whether the reader has ended.
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut impl Side,
+        to: &mut impl Side,
+    ) -> Poll<Result<bool, Broken>> {
+        ready!(self.poll_rest(cx, to)).map_err(Broken::Writing)?;
+        if self.moved >= MANY
+            && let (Some(from), Some(to)) = (from.bare(), to.bare())
+        {
+            match ready!(self.conduit.poll_move(cx, from, to))? {
+                Spliced::Moved(bytes) => {
+                    self.moved += bytes as u64;
+                    return Poll::Ready(Ok(false));
+                }
+                Spliced::Ended => return Poll::Ready(Ok(true)),
+                Spliced::Refused => {}
+            }
+        }
+        with_buffer(|bytes| {
+            let mut buf = ReadBuf::new(bytes);
+            ready!(Pin::new(&mut *from).poll_read(cx, &mut buf)).map_err(Broken::Reading)?;
+            self.write(cx, to, buf.filled()).map_err(Broken::Writing)?;
+            Poll::Ready(Ok(buf.filled().is_empty()))
+        })
     }
 
     /// Writes as much as is taken, and keeps the rest.
-    fn write<W: AsyncWrite + Unpin>(
+    fn write(
         &mut self,
         cx: &mut Context<'_>,
-        to: &mut W,
+        to: &mut impl Side,
         mut bytes: &[u8],
-        moved: &mut impl FnMut(usize),
     ) -> io::Result<()> {
         while !bytes.is_empty() {
             match Pin::new(&mut *to).poll_write(cx, bytes)? {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(taken) => {
                     bytes = &bytes[taken..];
-                    self.unflushed = true;
-                    moved(taken);
+                    self.wrote(taken);
                 }
                 Poll::Pending => {
                     self.rest.extend_from_slice(bytes);
@@ -125,20 +154,14 @@ impl Half {
         Ok(())
     }
 
-    fn poll_rest<W: AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: &mut W,
-        moved: &mut impl FnMut(usize),
-    ) -> Poll<io::Result<()>> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>, to: &mut impl Side) -> Poll<io::Result<()>> {
         while !self.rest.is_empty() {
             let taken = ready!(Pin::new(&mut *to).poll_write(cx, &self.rest))?;
             if taken == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.rest.advance(taken);
-            self.unflushed = true;
-            moved(taken);
+            self.wrote(taken);
             if self.rest.is_empty() {
                 self.rest = BytesMut::new();
             }
@@ -146,14 +169,14 @@ impl Half {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_end<W: AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: &mut W,
-        moved: &mut impl FnMut(usize),
-    ) -> Poll<io::Result<()>> {
+    fn wrote(&mut self, bytes: usize) {
+        self.moved += bytes as u64;
+        self.unflushed = true;
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut impl Side) -> Poll<io::Result<()>> {
         if self.state == State::Ending {
-            ready!(self.poll_rest(cx, to, moved))?;
+            ready!(self.poll_rest(cx, to))?;
             match ready!(Pin::new(&mut *to).poll_shutdown(cx)) {
                 // It has gone altogether, and so needs not be told.
                 Err(error) if error.kind() != io::ErrorKind::NotConnected => {
@@ -168,8 +191,7 @@ impl Half {
 
 /// Lends this thread's buffer; a new one where it is lent already.
 fn with_buffer<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    let spare = SPARE.take().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
-    let mut buffer = spare;
+    let mut buffer = SPARE.take().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
     let result = work(&mut buffer);
     SPARE.set(Some(buffer));
     result

@@ -63,6 +63,7 @@ struct Halves {
 }
 
 impl Halves {
+    /// Moves what can be moved, and counts it.
     fn poll<C: Side, U: Side>(
         &mut self,
         cx: &mut Context<'_>,
@@ -71,8 +72,26 @@ impl Halves {
         handle: Option<&Handle>,
         tally: &mut Tally,
     ) -> Poll<Joined> {
-        let up = self.up.poll_move(cx, client, upstream, &mut |bytes| tally.count_in(bytes));
-        match up {
+        let (up, down) = (self.up.moved(), self.down.moved());
+        let joined = self.poll_both(cx, client, upstream, handle);
+        let (up, down) = (self.up.moved() - up, self.down.moved() - down);
+        tally.count_in(up);
+        tally.count_out(down);
+        // What goes from socket to socket is not seen by the connection's own timer.
+        if let Some(handle) = handle.filter(|_| up + down > 0) {
+            handle.touch();
+        }
+        joined
+    }
+
+    fn poll_both<C: Side, U: Side>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut C,
+        upstream: &mut U,
+        handle: Option<&Handle>,
+    ) -> Poll<Joined> {
+        match self.up.poll_move(cx, client, upstream) {
             Poll::Ready(Err(Broken::Reading(error))) => {
                 upstream.abort();
                 return Poll::Ready(Joined::Client(error));
@@ -83,14 +102,14 @@ impl Halves {
             }
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        let mut down = self.poll_down(cx, client, upstream, tally);
+        let mut down = self.down.poll_move(cx, upstream, client);
         // Many a server ends TLS without saying so, once its client has gone.
         if let Poll::Ready(Err(Broken::Reading(error))) = &down
             && error.kind() == io::ErrorKind::UnexpectedEof
             && self.up.has_ended()
         {
             self.down.end();
-            down = self.poll_down(cx, client, upstream, tally);
+            down = self.down.poll_move(cx, upstream, client);
         }
         match down {
             Poll::Ready(Err(Broken::Reading(error))) => {
@@ -111,15 +130,5 @@ impl Halves {
         } else {
             Poll::Pending
         }
-    }
-
-    fn poll_down<C: Side, U: Side>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut C,
-        upstream: &mut U,
-        tally: &mut Tally,
-    ) -> Poll<Result<(), Broken>> {
-        self.down.poll_move(cx, upstream, client, &mut |bytes| tally.count_out(bytes))
     }
 }

@@ -86,6 +86,74 @@ async fn a_side_that_does_not_read_holds_up_the_other_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn many_bytes_and_then_few_both_ways_at_once() {
+    const MUCH: usize = 8 << 20;
+    let Relayed { client, service, relay, .. } = relayed(Handle::default()).await;
+    let echo = tokio::spawn(async move {
+        let (mut from, mut to) = service.into_split();
+        tokio::io::copy(&mut from, &mut to).await.unwrap();
+    });
+    let sent: Vec<u8> = (0..MUCH).map(|at| (at % 253) as u8).collect();
+    let (mut from, mut to) = client.into_split();
+    let question = sent.clone();
+    let writing = tokio::spawn(async move {
+        to.write_all(&question).await.unwrap();
+        to
+    });
+    let mut heard = vec![0; MUCH];
+    from.read_exact(&mut heard).await.unwrap();
+    assert!(heard == sent);
+    let mut to = writing.await.unwrap();
+    for small in [&b"a"[..], b"few", b"words"] {
+        to.write_all(small).await.unwrap();
+        let mut heard = vec![0; small.len()];
+        from.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, small);
+    }
+    to.shutdown().await.unwrap();
+    assert_eq!(from.read(&mut [0]).await.unwrap(), 0);
+    echo.await.unwrap();
+    let (joined, tally) = relay.await.unwrap();
+    assert!(matches!(joined, Joined::Closed), "{joined:?}");
+    assert_eq!((tally.bytes_in, tally.bytes_out), (MUCH as u64 + 9, MUCH as u64 + 9));
+}
+
+#[tokio::test]
+async fn a_reset_amid_many_bytes_is_passed_on() {
+    let Relayed { client, mut service, relay, .. } = relayed(Handle::default()).await;
+    let writing =
+        tokio::spawn(async move { while service.write_all(&[7; 100_000]).await.is_ok() {} });
+    let mut seen = 0;
+    let mut bytes = vec![0; 65536];
+    let mut client = client;
+    while seen < 4 << 20 {
+        seen += client.read(&mut bytes).await.unwrap();
+    }
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let (joined, tally) = relay.await.unwrap();
+    assert!(matches!(joined, Joined::Client(_)), "{joined:?}");
+    assert!(tally.bytes_out >= seen as u64);
+    writing.await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_pass_within_the_kernel_keep_the_timer_going() {
+    let handle = watch(Duration::from_secs(60)).open(None);
+    handle.wait_at_most(Duration::from_millis(400));
+    let Relayed { mut client, mut service, relay, .. } = relayed(handle).await;
+    service.write_all(&vec![1; 200_000]).await.unwrap();
+    client.read_exact(&mut vec![0; 200_000]).await.unwrap();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        service.write_all(b".").await.unwrap();
+        client.read_exact(&mut [0]).await.unwrap();
+    }
+    assert!(read_all(&mut client).await.unwrap().is_empty());
+    assert!(matches!(relay.await.unwrap().0, Joined::Idle));
+}
+
+#[tokio::test]
 async fn a_reset_is_passed_on_as_one() {
     let Relayed { mut client, service, relay, .. } = relayed(Handle::default()).await;
     service.set_zero_linger().unwrap();

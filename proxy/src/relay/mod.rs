@@ -13,9 +13,12 @@ mod own;
 mod passage;
 mod port;
 mod side;
+#[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
+mod splice;
 mod stats;
 mod table;
 mod tally;
+mod tunnelled;
 
 pub(crate) use join::join;
 pub(crate) use line::Line;
@@ -26,3 +29,4 @@ pub(crate) use side::Side;
 pub use stats::{TcpReading, TcpStats};
 pub use table::TcpServices;
 pub(crate) use tally::Tally;
+pub(crate) use tunnelled::Tunnelled;

@@ -1,16 +1,20 @@
 //! What can stand at either end of a relay.
 
+use super::tunnelled::Tunnelled;
 use crate::upstream::Wire;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use stitch_net::conn::{Ahead, ConnIo, Duplex, Socket, Stream};
+use stitch_net::conn::{Ahead, ConnIo, Duplex, ReadAhead as _, Socket, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// One end of a relay.
 pub(crate) trait Side: AsyncRead + AsyncWrite + Send + Unpin {
     /// The socket beneath, where it belongs to this stream alone.
     fn socket(&self) -> Option<&Socket>;
+
+    /// The same, where its bytes are this stream's as they are, and none was read ahead.
+    fn bare(&self) -> Option<&Socket> {
+        None
+    }
 
     /// Lets the other side see a reset when this is dropped, not an orderly end.
     fn abort(&self) {
@@ -25,11 +29,22 @@ impl Side for ConnIo {
     fn socket(&self) -> Option<&Socket> {
         Some(ConnIo::socket(self))
     }
+
+    fn bare(&self) -> Option<&Socket> {
+        self.ahead().is_empty().then(|| ConnIo::socket(self))
+    }
 }
 
 impl Side for Wire {
     fn socket(&self) -> Option<&Socket> {
         Some(Wire::socket(self))
+    }
+
+    fn bare(&self) -> Option<&Socket> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(_) => None,
+        }
     }
 }
 
@@ -41,17 +56,38 @@ impl Side for Stream {
             Self::Inner(_) => None,
         }
     }
+
+    fn bare(&self) -> Option<&Socket> {
+        match self {
+            Self::Plain(io) => io.bare(),
+            Self::Tls(_) | Self::Inner(_) => None,
+        }
+    }
 }
 
 impl<S: Side> Side for Ahead<S> {
     fn socket(&self) -> Option<&Socket> {
         self.get_ref().socket()
     }
+
+    fn bare(&self) -> Option<&Socket> {
+        self.get_ref().bare().filter(|_| self.ahead().is_empty())
+    }
 }
 
-impl Side for TokioIo<Upgraded> {
+impl Side for Tunnelled {
     fn socket(&self) -> Option<&Socket> {
-        None
+        match self {
+            Self::Own(stream) => stream.socket(),
+            Self::Within(_) => None,
+        }
+    }
+
+    fn bare(&self) -> Option<&Socket> {
+        match self {
+            Self::Own(stream) => stream.bare(),
+            Self::Within(_) => None,
+        }
     }
 }
 

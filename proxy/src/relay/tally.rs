@@ -38,17 +38,17 @@ impl Tally {
         Self { totals: Some(totals), ..Self::default() }
     }
 
-    pub(super) fn count_in(&mut self, bytes: usize) {
-        self.bytes_in += bytes as u64;
+    pub(super) fn count_in(&mut self, bytes: u64) {
+        self.bytes_in += bytes;
         if let Some(totals) = &self.totals {
-            totals.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+            totals.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn count_out(&mut self, bytes: usize) {
-        self.bytes_out += bytes as u64;
+    pub(super) fn count_out(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
         if let Some(totals) = &self.totals {
-            totals.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+            totals.bytes_out.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 }
