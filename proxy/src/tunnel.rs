@@ -22,46 +22,40 @@ pub(crate) trait Client: Side + ReadAhead + Duplex + 'static {}
 impl Client for Ahead<Tunnelled> {}
 impl Client for ConnIo {}
 
-/// Joins an upgraded client connection with an upstream connection that has switched protocols.
-/// `peer` keeps the connection counted until the tunnel ends.
-pub(crate) fn join_upgraded(
-    client: OnUpgrade,
-    mut upstream: Box<dyn Duplex>,
-    peer: Option<Arc<Peer>>,
-) {
-    tokio::spawn(async move {
-        match client.await {
-            Ok(client) => join(&mut Tunnelled::from(client), &mut upstream, peer.as_deref()).await,
-            Err(error) => tracing::debug!(%error, "Upgrade failed"),
+/// Waits until the client can use its tunnel. `peer` has the handle that hears of its bytes.
+async fn lay(client: OnUpgrade, peer: &Peer) -> Option<Tunnelled> {
+    match client.await {
+        Ok(client) => Some(Tunnelled::new(client, &peer.connection)),
+        Err(error) => {
+            tracing::debug!(peer = %peer.remote, %error, "The client of a tunnel is gone");
+            None
         }
-    });
+    }
 }
 
-/// Joins a CONNECT client with a target, once its 200 has been sent.
-pub(crate) fn join_connected(client: OnUpgrade, mut upstream: Wire, peer: Arc<Peer>) {
+/// Joins a client that has been told 101, or 200, with where its bytes go. `peer` keeps the
+/// connection counted until the tunnel ends.
+pub(crate) fn join_upgraded(client: OnUpgrade, mut upstream: impl Side + 'static, peer: Arc<Peer>) {
     tokio::spawn(async move {
-        match client.await {
-            Ok(client) => join(&mut Tunnelled::from(client), &mut upstream, Some(&peer)).await,
-            Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
+        if let Some(mut client) = lay(client, &peer).await {
+            join(&mut client, &mut upstream, &peer).await;
         }
     });
 }
 
 /// Relays a CONNECT client to a service of `type: tcp`, once its 200 has been sent.
-pub(crate) fn relay(client: OnUpgrade, relay: Relay, upstream: Wire) {
+pub(crate) fn relay(client: OnUpgrade, peer: Arc<Peer>, relay: Relay, upstream: Wire) {
     tokio::spawn(async move {
-        match client.await {
-            Ok(client) => relay.join(Tunnelled::from(client), upstream).await,
-            Err(error) => tracing::debug!(%error, "CONNECT client is gone"),
+        if let Some(client) = lay(client, &peer).await {
+            relay.join(client, upstream).await;
         }
     });
 }
 
 /// Relays until both sides have ended, or nothing has moved for too long.
-async fn join(client: &mut impl Side, upstream: &mut impl Side, peer: Option<&Peer>) {
+async fn join(client: &mut impl Side, upstream: &mut impl Side, peer: &Peer) {
     let mut tally = Tally::default();
-    let handle = peer.map(|peer| &peer.connection);
-    let joined = relay::join(client, upstream, handle, &mut tally).await;
+    let joined = relay::join(client, upstream, Some(&peer.connection), &mut tally).await;
     let Tally { bytes_in, bytes_out, .. } = tally;
     metrics::counter!("stitch_tunnel_bytes_total", "direction" => "in").increment(bytes_in);
     metrics::counter!("stitch_tunnel_bytes_total", "direction" => "out").increment(bytes_out);
@@ -120,31 +114,13 @@ impl Inside {
 /// service directly, so that clients that tunnel even plain HTTP (Node's, for one) are mocked and
 /// faulted like all others. TLS is looked into where `intercept_tls` says so; otherwise it goes to
 /// the real service, or to the host that was asked for.
-pub(crate) fn serve_inside(
-    client: OnUpgrade,
-    proxy: Arc<Proxy>,
-    inside: Inside,
-    peer: Arc<Peer>,
-    multiplexed: bool,
-) {
+pub(crate) fn serve_inside(client: OnUpgrade, proxy: Arc<Proxy>, inside: Inside, peer: Arc<Peer>) {
     tokio::spawn(async move {
-        let peer = peer_of(&peer, multiplexed);
-        let served = async {
-            let client = client.await.map_err(io::Error::other)?;
-            serve_client(Ahead::new(Tunnelled::from(client)), proxy, inside, &peer).await
-        };
-        if let Err(error) = served.await {
+        let Some(client) = lay(client, &peer).await else { return };
+        if let Err(error) = serve_client(Ahead::new(client), proxy, inside, &peer).await {
             tracing::debug!(peer = %peer.remote, %error, "Tunnel to something declared failed");
         }
     });
-}
-
-/// The peer of a tunnel. One of several in a connection must not take its timers for its own.
-pub(crate) fn peer_of(peer: &Arc<Peer>, multiplexed: bool) -> Arc<Peer> {
-    match multiplexed {
-        true => Arc::new(Peer { connection: peer.connection.within(), ..(**peer).clone() }),
-        false => peer.clone(),
-    }
 }
 
 /// Serves what a client of something declared says, as [`serve_inside`] does.
@@ -171,7 +147,7 @@ pub(crate) async fn serve_client(
                 Some(authority) => intercept(client, proxy, inside, peer, &authority).await?,
                 None => {
                     let mut upstream = inside.connect(&proxy).await?;
-                    join(&mut client, &mut upstream, Some(peer)).await;
+                    join(&mut client, &mut upstream, peer).await;
                 }
             }
         }

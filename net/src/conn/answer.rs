@@ -2,7 +2,7 @@
 //! what the connection learns from the answer's end.
 
 use super::body::{Answering, Departing};
-use super::{coding, host, normalise};
+use super::{coding, host, normalise, streams};
 use crate::body::Body;
 use crate::peer::Peer;
 use crate::problem::Problem;
@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::serve::Serve;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -53,17 +53,27 @@ pub(super) fn answer_h2<S: Serve>(
     serve: &Arc<S>,
     peer: &Arc<Peer>,
 ) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
+    streams::agree(None);
     let answering = Answering::among_others(peer.connection.clone());
+    let tunnel = (*request.method() == Method::CONNECT).then(|| peer.connection.within());
+    let peer = match &tunnel {
+        // What goes on in it ends by itself, and is no reason to end the connection.
+        Some(tunnel) => Arc::new(Peer { connection: tunnel.clone(), ..(**peer).clone() }),
+        None => peer.clone(),
+    };
     let refused = normalise::as_h1(&mut request).err().or_else(|| host::refuse(&request));
     let answer = match refused {
         Some(why) => Err(Box::new(refusal(why, &request))),
-        None => Ok(serve.serve(request.map(Body::from), peer.clone())),
+        None => Ok(serve.serve(request.map(Body::from), peer)),
     };
     async move {
         let response = match answer {
             Ok(answer) => answer.await.map(Either::Left),
             Err(refusal) => refusal.map(Either::Right),
         };
+        if response.status().is_success() {
+            streams::agree(tunnel);
+        }
         let (rest, ends_by_close) = (Bytes::new(), false);
         Ok(response.map(|body| Departing { body, rest, answering, ends_by_close }))
     }

@@ -7,6 +7,7 @@
 use super::answer::{answer_h1, answer_h2};
 use super::handle::{Ending, Handle, Order, Phase};
 use super::stream::Stream;
+use super::streams::Streams;
 use crate::body::BoxError;
 use crate::peer::Peer;
 use crate::serve::Serve;
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -68,13 +69,13 @@ where
     }
 }
 
-impl<S, B> Conversation for http2::Connection<TokioIo<Stream>, S, TokioExecutor>
+impl<S, B> Conversation for http2::Connection<TokioIo<Stream>, S, Streams>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
-    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+    Streams: Http2ServerConnExec<S::Future, B>,
     Self: Future<Output = hyper::Result<()>> + Unpin,
 {
     fn wind_up(&mut self) {
@@ -117,7 +118,7 @@ where
 {
     peer.connection.enter(Phase::Between);
     let service = service_fn(|request| answer_h2(request, &serve, &peer));
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(Streams)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,6 +1,7 @@
 //! A hold on a connection from anywhere: lets a fault, a wire-level mock or a limit end it in ways
 //! that HTTP has no words for, and keeps what the connection occupies until it is really over.
 
+use super::watch::Watch;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use std::any::Any;
@@ -49,6 +50,8 @@ pub(crate) enum Order {
     IdleTimeout = 8,
     /// A request is being answered, and no byte has moved either way for too long.
     Stalled = 16,
+    /// Nothing can be written any more.
+    Gone = 32,
 }
 
 /// What a connection occupies: a permit, a place in a worker's load, a share in the drain.
@@ -81,20 +84,23 @@ pub(super) struct Shared {
     since: AtomicU64,
     /// How long [`Phase::Busy`] may last without a byte, in ms; 0 stands for the listener's own.
     patience: AtomicU64,
-    /// Coarse milliseconds, advanced by whoever watches the timers: a request reads no real clock.
-    clock: Arc<AtomicU64>,
+    /// Who looks after the timers, and tells the time: a request reads no real clock.
+    watch: Watch,
+    /// What this goes on over, if it is one of several things on a connection.
+    around: Option<Handle>,
     /// Freed with the last handle, so an upgraded connection counts until its tunnel ends.
     _occupies: Option<Occupies>,
 }
 
 impl Default for Handle {
+    /// A handle whose timers nobody looks after.
     fn default() -> Self {
-        Self::new(Arc::default(), None)
+        Self::new(Watch::default(), None, None)
     }
 }
 
 impl Handle {
-    pub(crate) fn new(clock: Arc<AtomicU64>, occupies: Option<Occupies>) -> Self {
+    pub(super) fn new(watch: Watch, occupies: Option<Occupies>, around: Option<Self>) -> Self {
         Self(Arc::new(Shared {
             orders: AtomicU8::new(0),
             ending: Mutex::new(None),
@@ -102,8 +108,9 @@ impl Handle {
             phase: AtomicU8::new(Phase::Idle as u8),
             busy: AtomicU32::new(0),
             patience: AtomicU64::new(0),
-            since: AtomicU64::new(clock.load(Ordering::Relaxed)),
-            clock,
+            since: AtomicU64::new(watch.now()),
+            watch,
+            around,
             _occupies: occupies,
         }))
     }
@@ -170,7 +177,7 @@ impl Handle {
 
     /// Enters a phase and restarts its timer.
     pub(crate) fn enter(&self, phase: Phase) {
-        self.0.since.store(self.0.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.0.since.store(self.0.watch.now(), Ordering::Relaxed);
         self.0.phase.store(phase as u8, Ordering::Relaxed);
     }
 
@@ -208,7 +215,7 @@ impl Handle {
 
     /// Restarts the present phase's timer.
     pub fn touch(&self) {
-        self.0.since.store(self.0.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.0.since.store(self.0.watch.now(), Ordering::Relaxed);
     }
 
     /// Keeps the connection busy, as a request does, until the guard is dropped: for what goes on
@@ -223,11 +230,11 @@ impl Handle {
         self.0.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// A handle for one of several things that go on over this connection: it has no timers of its
-    /// own, and keeps the connection counted.
+    /// A handle for one of several things that go on over this connection: with timers of its own,
+    /// which [`super::Watched`] keeps going, and an end of its own. Keeps the connection counted.
     #[must_use]
     pub fn within(&self) -> Self {
-        Self::new(self.0.clock.clone(), Some(Box::new(self.occupy())))
+        self.0.watch.open_within(self)
     }
 
     /// Resolves when whatever goes on over the connection has to end: no byte has moved for too
@@ -255,6 +262,9 @@ impl Handle {
 
     /// Sets how long this connection may go without a byte while a request is being answered.
     pub fn wait_at_most(&self, limit: Duration) {
+        if let Some(around) = &self.0.around {
+            around.wait_at_most(limit);
+        }
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
         if self.0.busy.load(Ordering::Relaxed) > 0 {
             // The most patient of several requests decides.
@@ -271,7 +281,7 @@ impl Handle {
 
     /// How long the present phase has lasted, in ms of the coarse clock.
     pub(crate) fn lasted(&self) -> u64 {
-        let now = self.0.clock.load(Ordering::Relaxed);
+        let now = self.0.watch.now();
         now.saturating_sub(self.0.since.load(Ordering::Relaxed))
     }
 }
@@ -301,7 +311,7 @@ mod tests {
     #[test]
     fn what_it_occupies_is_free_when_the_last_handle_goes() {
         let permit = Arc::new(());
-        let handle = Handle::new(Arc::default(), Some(Box::new(permit.clone())));
+        let handle = Handle::new(Watch::default(), Some(Box::new(permit.clone())), None);
         let tunnel = handle.clone();
         drop(handle);
         assert_eq!(Arc::strong_count(&permit), 2);

@@ -14,7 +14,9 @@ mod normalise;
 mod opening;
 mod socket;
 mod stream;
+mod streams;
 mod watch;
+mod watched;
 
 pub use ahead::{Ahead, ReadAhead};
 pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, finish};
@@ -26,3 +28,4 @@ pub use opening::{Opening, Unopened, read_until};
 pub use socket::Socket;
 pub use stream::{Duplex, Stream};
 pub use watch::{Timers, Watch};
+pub use watched::Watched;

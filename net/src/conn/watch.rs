@@ -36,7 +36,8 @@ pub struct Watch(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     timers: Timers,
-    clock: Arc<AtomicU64>,
+    /// Coarse milliseconds since `started`.
+    clock: AtomicU64,
     started: Instant,
     closing: AtomicBool,
     /// Held for a push, or for one sweep; dead entries are dropped by the next sweep.
@@ -44,12 +45,19 @@ struct Inner {
     opened: Notify,
 }
 
+impl Default for Watch {
+    /// A watch that waits for ever.
+    fn default() -> Self {
+        Self::new(Timers { header: Duration::MAX, idle: Duration::MAX, stream: Duration::MAX })
+    }
+}
+
 impl Watch {
     /// A watch; [`Watch::keep`] does the watching.
     pub fn new(timers: Timers) -> Self {
         Self(Arc::new(Inner {
             timers,
-            clock: Arc::default(),
+            clock: AtomicU64::new(0),
             started: Instant::now(),
             closing: AtomicBool::new(false),
             connections: Mutex::default(),
@@ -59,14 +67,25 @@ impl Watch {
 
     /// A handle for a new connection.
     pub fn open(&self, occupies: Option<Occupies>) -> Handle {
+        self.add(Handle::new(self.clone(), occupies, None))
+    }
+
+    /// A handle for something that goes on over a connection.
+    pub(super) fn open_within(&self, around: &Handle) -> Handle {
+        let occupies = Box::new(around.occupy());
+        self.add(Handle::new(self.clone(), Some(occupies), Some(around.clone())))
+    }
+
+    fn add(&self, handle: Handle) -> Handle {
         self.tick();
-        let handle = Handle::new(self.0.clock.clone(), occupies);
+        handle.touch();
         let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.push(handle.downgrade());
         if connections.len() == 1 {
             self.0.opened.notify_one();
         }
         drop(connections);
+        // Looked at behind the push, so that a drain misses none.
         if self.0.closing.load(Ordering::Acquire) {
             handle.tell(Order::Drain);
         }
@@ -95,6 +114,11 @@ impl Watch {
             }
             tokio::time::sleep(SWEEP).await;
         }
+    }
+
+    /// The time when a timer was last looked at, or a connection opened, in ms.
+    pub(super) fn now(&self) -> u64 {
+        self.0.clock.load(Ordering::Relaxed)
     }
 
     fn tick(&self) {

@@ -11,7 +11,7 @@ use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::tunnel::{self, Inside};
 use crate::upstream::{Offer, Wire, connect};
-use http::{HeaderValue, Response, Version};
+use http::{HeaderValue, Response};
 use std::sync::Arc;
 use stitch_config::model::{Scheme, Timeouts};
 use stitch_config::pattern::Authority;
@@ -59,25 +59,24 @@ pub(super) async fn answer(
     };
     call.unmarked = true;
     let client = hyper::upgrade::on(&mut call.request);
-    let multiplexed = call.request.version() == Version::HTTP_2;
     let host = authority(call)?;
     let inside = match target {
         Target::Service(service) => Inside::Service(service, host),
         Target::Route => Inside::Host(host),
         Target::Tcp(service) => {
-            let mut relay = Relay::begin(proxy, &service, &tunnel::peer_of(&peer, multiplexed));
+            let mut relay = Relay::begin(proxy, &service, &peer);
             let upstream = relay.reach().await?;
-            tunnel::relay(client, relay, upstream);
+            tunnel::relay(client, peer, relay, upstream);
             return Ok(Answer::by_stitch(Response::new(Body::Empty)));
         }
         Target::Undeclared => {
             let upstream = dial(snapshot, &host).await?;
             peer.connection.wait_at_most(Timeouts::default().idle);
-            tunnel::join_connected(client, upstream, peer);
+            tunnel::join_upgraded(client, upstream, peer);
             return Ok(Answer::by_stitch(Response::new(Body::Empty)));
         }
     };
-    tunnel::serve_inside(client, proxy.clone(), inside, peer, multiplexed);
+    tunnel::serve_inside(client, proxy.clone(), inside, peer);
     Ok(Answer::by_stitch(Response::new(Body::Empty)))
 }
 

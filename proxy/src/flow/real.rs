@@ -269,14 +269,14 @@ fn switch_protocols(
     upstream: Box<dyn Duplex>,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
-    let Some(upgrade) = call.upgrade.take() else {
+    let (Some(upgrade), Some(peer)) = (call.upgrade.take(), &call.peer) else {
         return Err(Box::new(Failure::Protocol {
             endpoint: endpoint.to_string(),
             what: "it switched protocols although nobody asked".to_owned(),
         }));
     };
     let (wanted, client) = *upgrade;
-    tunnel::join_upgraded(client, upstream, call.peer.clone());
+    tunnel::join_upgraded(client, upstream, peer.clone());
     let agreed = response.headers().get(UPGRADE).cloned();
     hygiene::clean_response(response.headers_mut());
     hygiene::switched(&mut response, &call.request, agreed.unwrap_or(wanted));

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use stitch_net::conn::{Ahead, Stream};
+use stitch_net::conn::{Ahead, Handle, Stream, Watched};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a client has upgraded to bytes.
@@ -15,17 +15,18 @@ pub(crate) enum Tunnelled {
     /// The whole connection, and what was read of it already.
     Own(Box<Ahead<Stream>>),
     /// A part of it.
-    Within(TokioIo<Upgraded>),
+    Within(Watched<TokioIo<Upgraded>>),
 }
 
-impl From<Upgraded> for Tunnelled {
-    fn from(upgraded: Upgraded) -> Self {
+impl Tunnelled {
+    /// The handle is the tunnel's: it hears of the bytes of a part.
+    pub(crate) fn new(upgraded: Upgraded, handle: &Handle) -> Self {
         match upgraded.downcast::<TokioIo<Stream>>() {
             Ok(parts) => {
                 let ahead = BytesMut::from(&parts.read_buf[..]);
                 Self::Own(Box::new(Ahead::with(parts.io.into_inner(), ahead)))
             }
-            Err(upgraded) => Self::Within(TokioIo::new(upgraded)),
+            Err(upgraded) => Self::Within(Watched::new(TokioIo::new(upgraded), handle.clone())),
         }
     }
 }

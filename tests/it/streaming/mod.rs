@@ -5,4 +5,5 @@ mod breaks;
 mod connections;
 mod goaway;
 mod stalls;
+mod tunnels;
 mod upgrade;
