@@ -8,9 +8,12 @@ use stitch_config::model::Secret;
 use stitch_control::{Admin, AdminGate, Metrics, Readiness, View};
 use stitch_net::{AcceptOptions, Body, Listener};
 use stitch_proxy::Builtin;
+use tokio::sync::Semaphore;
 
 /// How often recorded samples are put into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Connections to the admin API held at once.
+const CONNECTIONS: usize = 256;
 
 /// The admin API, before and after there is something to show.
 pub(super) struct ControlPlane {
@@ -52,10 +55,12 @@ impl ControlPlane {
         let _ = self.full.set(Arc::new(AdminGate(admin.router())));
     }
 
-    /// Accepts on the admin listener.
+    /// Accepts on the admin listener, which is of most use when clients have taken all places.
     pub(super) fn serve(&self, listener: Listener, options: &AcceptOptions) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        let options = AcceptOptions { permits, ..options.clone() };
         if let Some(gate) = self.full.get() {
-            serve(listener, gate.clone(), options, Default::default());
+            serve(listener, gate.clone(), &options, Default::default());
         }
     }
 }

@@ -17,6 +17,7 @@ mod grpc;
 mod h2;
 mod https;
 mod hygiene;
+mod listeners;
 mod local_services;
 mod mockd_apart;
 mod modes;

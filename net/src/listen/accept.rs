@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an accept that failed for want of descriptors or memory, so that the loop does not
@@ -80,8 +80,9 @@ async fn accept_until_stopped<H: Handler>(
     watch: &Watch,
 ) {
     loop {
-        let Ok(permit) = options.permits.clone().acquire_owned().await else { return };
-        let accepted = acceptor.next_connection().await;
+        let Some((accepted, permit)) = acceptor.next_connection(&options.permits).await else {
+            return;
+        };
         let (runtime, place) = options.workers.least_loaded();
         let connection = watch.open(Some(Box::new((permit, place, options.drain.share()))));
         let (handler, listener) = (handler.clone(), acceptor.address.tcp());
@@ -122,18 +123,29 @@ impl Acceptor {
         Ok(Self { socket, address: listener.address })
     }
 
-    /// Waits for a connection; failures that are not the listener's are waited out.
-    async fn next_connection(&self) -> Accepted {
+    /// Waits for a connection, and for a place for it; failures that are not the listener's are
+    /// waited out. `None` when there will be no more places.
+    async fn next_connection(
+        &self,
+        permits: &Arc<Semaphore>,
+    ) -> Option<(Accepted, OwnedSemaphorePermit)> {
         loop {
-            match self.socket.async_io(Interest::READABLE, accept_one).await {
-                Ok(accepted) => return accepted,
-                Err(error) if is_about_one_connection(&error) => {}
-                Err(error) => {
-                    metrics::counter!("stitch_accept_errors_total").increment(1);
-                    tracing::warn!(address = %self.address, %error, "Cannot accept, trying again shortly");
-                    tokio::time::sleep(BACK_OFF).await;
+            let error = match self.socket.readable().await {
+                Err(error) => error,
+                Ok(mut waiting) => {
+                    // Not before somebody waits: listeners that nobody uses would keep the places.
+                    let permit = permits.clone().acquire_owned().await.ok()?;
+                    match waiting.try_io(|socket| accept_one(socket.get_ref())) {
+                        Ok(Ok(accepted)) => return Some((accepted, permit)),
+                        Ok(Err(error)) if !is_about_one_connection(&error) => error,
+                        // It is gone, or there was none.
+                        Ok(Err(_)) | Err(_) => continue,
+                    }
                 }
-            }
+            };
+            metrics::counter!("stitch_accept_errors_total").increment(1);
+            tracing::warn!(address = %self.address, %error, "Cannot accept, trying again shortly");
+            tokio::time::sleep(BACK_OFF).await;
         }
     }
 }
