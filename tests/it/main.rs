@@ -15,6 +15,7 @@ mod failures;
 mod forward;
 mod grpc;
 mod h2;
+mod half_open;
 mod https;
 mod hygiene;
 mod listeners;

@@ -1,8 +1,10 @@
 //! One connection: its handshake, its limits, and the task that drives it.
 
+use super::health::{Health, Heard};
 use crate::upstream::{ExchangeError, Wire};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use std::sync::Arc;
 
 /// Most exchanges on one connection, whatever the endpoint allows.
 pub(super) const EXCHANGES: u32 = 256;
@@ -20,12 +22,18 @@ const SEND_BUFFER: usize = 256 * 1024;
 /// Largest header section of an answer, in bytes, as with HTTP/1.
 const HEADERS: u32 = 64 * 1024;
 
+/// A connection that was just opened, and what is known of it.
+pub(in crate::upstream) struct Opened {
+    pub(super) send: SendRequest<Bytes>,
+    pub(super) health: Arc<Health>,
+}
+
 /// Opens HTTP/2 on a wire. The connection lives as long as anybody holds what is returned, or an
 /// exchange on it.
 ///
 /// # Errors
 /// When the wire fails before the preface is written.
-pub(in crate::upstream) async fn open(wire: Wire) -> Result<SendRequest<Bytes>, ExchangeError> {
+pub(in crate::upstream) async fn open(wire: Wire) -> Result<Opened, ExchangeError> {
     let mut builder = Builder::new();
     builder
         .enable_push(false)
@@ -34,12 +42,18 @@ pub(in crate::upstream) async fn open(wire: Wire) -> Result<SendRequest<Bytes>, 
         .data_frame_budget(PIECES)
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(HEADERS);
-    let (send, connection) = builder.handshake(wire).await?;
+    let health = Arc::new(Health::default());
+    let (send, mut connection) = builder.handshake(Heard::new(wire, health.clone())).await?;
+    let (questions, asking) = (connection.ping_pong(), health.clone());
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            // Its exchanges tell whoever waits for them.
-            tracing::debug!(%error, "An HTTP/2 connection to an endpoint ended");
+        tokio::select! {
+            biased;
+            ended = connection => if let Err(error) = ended {
+                // Its exchanges tell whoever waits for them.
+                tracing::debug!(%error, "An HTTP/2 connection to an endpoint ended");
+            },
+            () = asking.ask(questions) => {}
         }
     });
-    Ok(send)
+    Ok(Opened { send, health })
 }

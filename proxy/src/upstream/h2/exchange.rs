@@ -32,7 +32,7 @@ pub(in crate::upstream) struct Unsent {
 /// # Errors
 /// See [`Unsent`]. Dropping the future cancels the exchange.
 pub(in crate::upstream) async fn exchange(lease: Lease, head: Request<()>, body: Body) -> Sent {
-    let (send, place) = lease.into_parts();
+    let (send, mut place) = lease.into_parts();
     let mut send = match send.ready().await {
         Ok(send) => send,
         Err(error) => return Err(Unsent::new(error, Some(body), true)),
@@ -80,6 +80,7 @@ pub(in crate::upstream) async fn exchange(lease: Lease, head: Request<()>, body:
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     Ok(response.map(|stream| {
         if stream.is_end_stream() {
+            place.finish();
             return Body::Empty;
         }
         Body::boxed(Receiving::new(stream, length, sender, place))

@@ -3,6 +3,7 @@
 
 mod connection;
 mod exchange;
+mod health;
 mod pool;
 mod receiving;
 mod sending;

@@ -3,7 +3,8 @@
 //! Touched only in plain functions on the worker's own thread, so there is no lock. A connection
 //! takes as many exchanges as the endpoint allows; then one more is opened.
 
-use super::connection::EXCHANGES;
+use super::connection::{EXCHANGES, Opened};
+use super::health::Health;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use hashbrown::HashMap;
@@ -19,6 +20,8 @@ const TICK: Duration = Duration::from_secs(5);
 /// Idle connections are closed after so many ticks: a minute. Unlike HTTP/1 the endpoint says when
 /// it closes one, so there is no need to be quicker than it.
 const IDLE: u64 = 12;
+/// Connections that have been doubted for so many ticks are given up; what still goes on there may.
+const GIVEN_UP: u64 = 2;
 /// Connections per endpoint and worker.
 const MOST: usize = 256;
 
@@ -26,37 +29,61 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub(in crate::upstream) struct Lease {
     pub send: SendRequest<Bytes>,
-    _place: Place,
+    place: Place,
 }
 
-/// Counts an exchange until it is dropped.
+/// Counts an exchange until it is dropped. Dropped before the exchange was over, it casts doubt on a
+/// connection that was not heard of since.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct Place {
+    exchanges: Arc<AtomicUsize>,
+    health: Arc<Health>,
+    /// When something was last heard of the exchange, by [`Health::heard`].
+    heard: usize,
+    over: bool,
+}
 
 impl Place {
-    fn take(exchanges: &Arc<AtomicUsize>) -> Self {
+    fn take(exchanges: &Arc<AtomicUsize>, health: &Arc<Health>) -> Self {
         exchanges.fetch_add(1, Ordering::Relaxed);
-        Self(exchanges.clone())
+        let heard = health.heard();
+        Self { exchanges: exchanges.clone(), health: health.clone(), heard, over: false }
+    }
+
+    /// Something came of the exchange.
+    pub fn moved(&mut self) {
+        self.heard = self.health.heard();
+    }
+
+    /// All of it has come.
+    pub fn finish(&mut self) {
+        self.over = true;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.exchanges.fetch_sub(1, Ordering::Relaxed);
+        if !self.over {
+            self.health.doubt(self.heard);
+        }
     }
 }
 
 impl Lease {
     pub(super) fn into_parts(self) -> (SendRequest<Bytes>, Place) {
-        (self.send, self._place)
+        (self.send, self.place)
     }
 }
 
 struct Shared {
     send: SendRequest<Bytes>,
+    health: Arc<Health>,
     exchanges: Arc<AtomicUsize>,
     /// The tick at which it was last seen in use.
     used: u64,
+    /// For how many ticks it has been doubted.
+    doubted: u64,
 }
 
 impl Shared {
@@ -68,7 +95,7 @@ impl Shared {
 
     fn has_room(&self) -> bool {
         let most = self.send.current_max_send_streams().min(EXCHANGES as usize);
-        self.in_use() < most
+        self.in_use() < most && !self.health.is_doubted()
     }
 
     fn in_use(&self) -> usize {
@@ -76,7 +103,7 @@ impl Shared {
     }
 
     fn lease(&self) -> Lease {
-        Lease { send: self.send.clone(), _place: Place::take(&self.exchanges) }
+        Lease { send: self.send.clone(), place: Place::take(&self.exchanges, &self.health) }
     }
 }
 
@@ -108,9 +135,10 @@ pub(in crate::upstream) fn take(endpoint: u64) -> Option<Lease> {
 }
 
 /// Shares a new connection; returns a place on it.
-pub(in crate::upstream) fn put(endpoint: u64, send: SendRequest<Bytes>) -> Lease {
+pub(in crate::upstream) fn put(endpoint: u64, opened: Opened) -> Lease {
+    let Opened { send, health } = opened;
     let (lease, start_sweeper) = POOL.with_borrow_mut(|pool| {
-        let shared = Shared { send, exchanges: Arc::default(), used: pool.now };
+        let shared = Shared { send, health, exchanges: Arc::default(), used: pool.now, doubted: 0 };
         let lease = shared.lease();
         let connections = pool.connections.entry(endpoint).or_default();
         if connections.len() < MOST {
@@ -194,7 +222,10 @@ async fn sweep() {
                     if connection.in_use() > 0 {
                         connection.used = now;
                     }
-                    now - connection.used < IDLE && connection.is_open()
+                    connection.doubted =
+                        if connection.health.is_doubted() { connection.doubted + 1 } else { 0 };
+                    let wanted = now - connection.used < IDLE && connection.doubted < GIVEN_UP;
+                    wanted && connection.is_open()
                 });
                 !connections.is_empty()
             });

@@ -17,7 +17,7 @@ pub(super) struct Receiving {
     /// Bytes to come, where the head said so.
     length: Option<u64>,
     _sender: Option<Sender>,
-    _place: Place,
+    place: Place,
 }
 
 /// The task that sends the rest of a request. Aborted when dropped: an answer that is over, or not
@@ -36,9 +36,18 @@ impl Receiving {
         stream: RecvStream,
         length: Option<u64>,
         sender: Option<Sender>,
-        place: Place,
+        mut place: Place,
     ) -> Self {
-        Self { stream, data_ended: false, length, _sender: sender, _place: place }
+        place.moved();
+        Self { stream, data_ended: false, length, _sender: sender, place }
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        if self.stream.is_end_stream() {
+            self.place.finish();
+        }
     }
 }
 
@@ -53,6 +62,7 @@ impl HttpBody for Receiving {
         if !self.data_ended {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
+                    self.place.moved();
                     // What is handed on makes room; who takes it slowly asks slowly.
                     self.stream.flow_control().release_capacity(data.len())?;
                     if let Some(length) = &mut self.length {

@@ -26,7 +26,7 @@ pub(in crate::upstream) async fn upgrade(
     lease: Lease,
     head: Request<()>,
 ) -> Result<Upgraded, ExchangeError> {
-    let (send, place) = lease.into_parts();
+    let (send, mut place) = lease.into_parts();
     let takes = async {
         while !send.is_extended_connect_protocol_enabled() {
             tokio::time::sleep(SETTINGS.1).await;
@@ -40,6 +40,8 @@ pub(in crate::upstream) async fn upgrade(
     let (answer, sink) = send.send_request(head, false)?;
     let (head, source) = answer.await?.into_parts();
     let response = Response::from_parts(head, ());
+    // A tunnel has a timer of its own, and is left when its client likes.
+    place.finish();
     if !response.status().is_success() {
         return Ok((response, None));
     }
