@@ -1,25 +1,14 @@
 //! Message framing: nothing that two parties could read differently reaches an upstream.
 
 use super::recorder::Recorder;
+use super::rows::{self, post};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A head with these lines, and a chunked body that hides a request.
-fn post(lines: &str) -> String {
-    format!(
-        "POST /a HTTP/1.1\r\nhost: users\r\n{lines}\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
-         GET /smuggled HTTP/1.1\r\nhost: users\r\n\r\n"
-    )
-}
-
 #[test]
 fn content_length_beside_transfer_encoding_never_passes() {
-    for lines in [
-        "content-length: 5\r\ntransfer-encoding: chunked",
-        "transfer-encoding: chunked\r\ncontent-length: 5",
-        "Transfer-Encoding: CHUNKED\r\nContent-Length: 13",
-    ] {
+    for lines in rows::BOTH {
         let recorder = Recorder::new();
         let (mut connection, answer) = recorder.send(post(lines));
         assert!(connection.closes_within(PATIENCE), "still open after {lines:?}");
@@ -39,15 +28,7 @@ fn content_length_beside_transfer_encoding_never_passes() {
 #[test]
 fn transfer_encodings_that_do_not_end_in_chunked_are_refused() {
     let recorder = Recorder::new();
-    for lines in [
-        "transfer-encoding: chunked, gzip",
-        "transfer-encoding: gzip",
-        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
-        "transfer-encoding: xchunked",
-        "transfer-encoding: \"chunked\"",
-        "transfer-encoding: chunked;",
-        "transfer-encoding:",
-    ] {
+    for lines in rows::CODINGS {
         recorder.refuses(400, post(lines));
     }
 }
@@ -70,17 +51,7 @@ fn codings_before_chunked_are_not_passed_on_as_something_else() {
 #[test]
 fn lengths_that_are_not_one_number_are_refused() {
     let recorder = Recorder::new();
-    for lines in [
-        "content-length: 3\r\ncontent-length: 4",
-        "content-length: 3, 4",
-        "content-length: +3",
-        "content-length: -3",
-        "content-length: 3x",
-        "content-length: 0x3",
-        "content-length:",
-        "content-length: 3 3",
-        "content-length: 99999999999999999999",
-    ] {
+    for lines in rows::LENGTHS {
         recorder.refuses(400, post(lines));
     }
 }
@@ -98,18 +69,9 @@ fn a_length_that_is_said_twice_passes_once_or_not_at_all() {
 
 #[test]
 fn broken_chunks_end_the_exchange() {
-    for chunks in [
-        "x\r\nabc\r\n0\r\n\r\n",
-        "3\r\nabcd\r\n0\r\n\r\n",
-        "fffffffffffffffff\r\n",
-        "-3\r\nabc\r\n",
-    ] {
+    for chunks in rows::CHUNKS {
         let recorder = Recorder::new();
-        let text = format!(
-            "POST /a HTTP/1.1\r\nhost: users\r\ntransfer-encoding: chunked\r\n\r\n{chunks}\
-             GET /smuggled HTTP/1.1\r\nhost: users\r\n\r\n"
-        );
-        let (mut connection, answer) = recorder.send(text);
+        let (mut connection, answer) = recorder.send(rows::broken(chunks));
         assert!((400..503).contains(&answer.status), "{chunks:?}: {}", answer.status);
         assert!(connection.closes_within(PATIENCE), "still open after {chunks:?}");
         assert!(!recorder.seen().contains("/smuggled"), "{}", recorder.seen());

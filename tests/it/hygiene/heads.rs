@@ -1,6 +1,7 @@
 //! Header sections: what is refused, too large, too slow; which host a request is for.
 
 use super::recorder::Recorder;
+use super::rows;
 use std::time::{Duration, Instant};
 use stitch_kit::http::{self, Connection};
 use stitch_kit::{Stitch, Upstream, wait_until};
@@ -10,44 +11,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[test]
 fn malformed_header_sections_are_refused() {
     let recorder = Recorder::new();
-    for lines in [
-        // Obsolete folding, by space and by tab.
-        "host: users\r\nx-a: 1\r\n folded\r\n",
-        "host: users\r\nx-a: 1\r\n\tfolded\r\n",
-        // Space before the colon, no colon, no name.
-        "host: users\r\nx-a : 1\r\n",
-        "host : users\r\n",
-        "host: users\r\nno colon\r\n",
-        "host: users\r\n: 1\r\n",
-        // Bare CR and NUL, in values and in names.
-        "host: users\r\nx-a: 1\r2\r\n",
-        "host: users\r\nx-a: 1\0\r\n",
-        "host: users\r\nx\0a: 1\r\n",
-        // No host, two of them, and what is no host.
-        "x-a: 1\r\n",
-        "host: users\r\nhost: users\r\n",
-        "host: users\r\nHost: orders\r\n",
-        "host: users/a\r\n",
-        "host: users, orders\r\n",
-        "host: us@ers\r\n",
-    ] {
-        recorder.refuses(400, format!("GET /a HTTP/1.1\r\n{lines}\r\n"));
+    for lines in rows::HEADS {
+        recorder.refuses(400, rows::get(lines));
     }
 }
 
 #[test]
 fn what_is_no_http_is_answered_400_and_closed() {
     let recorder = Recorder::new();
-    for garbage in [
-        "garbage\r\n\r\n",
-        // Nothing here speaks TLS.
-        "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
-        "GET\r\n\r\n",
-        "GET /a\r\n\r\n",
-        "GET /a HTTP/9.9\r\nhost: users\r\n\r\n",
-        "G\0T /a HTTP/1.1\r\nhost: users\r\n\r\n",
-        "GET /a b HTTP/1.1\r\nhost: users\r\n\r\n",
-    ] {
+    for garbage in rows::NO_HTTP {
         recorder.refuses(400, garbage);
     }
     // The listener lives on.

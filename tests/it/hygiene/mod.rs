@@ -5,6 +5,8 @@ mod h2_floods;
 mod h2_messages;
 mod heads;
 mod hop_by_hop;
+mod nginx;
 mod recorder;
+mod rows;
 mod targets;
 mod upstream;
