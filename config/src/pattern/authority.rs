@@ -31,6 +31,7 @@ impl<'a> Authority<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn every_form() {
@@ -46,5 +47,46 @@ mod tests {
         assert_eq!(parse("::1"), ("::1", None));
         assert_eq!(parse("users:http"), ("users", None));
         assert_eq!(parse(""), ("", None));
+    }
+
+    fn parsed(text: &str) -> (String, Option<u16>) {
+        let Authority { host, port } = Authority::parse(text);
+        (host.to_owned(), port)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..<_>::default() })]
+
+        #[test]
+        fn names_and_ports_are_recovered(
+            user in "([a-z:@]{0,5}@)?",
+            host in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,20}[A-Za-z0-9_-]",
+            port: u16,
+        ) {
+            let with_port = (host.clone(), Some(port));
+            prop_assert_eq!(parsed(&format!("{user}{host}:{port}")), with_port.clone());
+            prop_assert_eq!(parsed(&format!("{user}{host}.:{port}")), with_port);
+            prop_assert_eq!(parsed(&format!("{user}{host}")), (host, None));
+        }
+
+        #[test]
+        fn addresses_and_ports_are_recovered(
+            v6: std::net::Ipv6Addr,
+            v4: std::net::Ipv4Addr,
+            port: u16,
+        ) {
+            let (v6, v4) = (v6.to_string(), v4.to_string());
+            prop_assert_eq!(parsed(&format!("[{v6}]:{port}")), (v6.clone(), Some(port)));
+            prop_assert_eq!(parsed(&format!("[{v6}]")), (v6.clone(), None));
+            prop_assert_eq!(parsed(&v6), (v6, None));
+            prop_assert_eq!(parsed(&format!("{v4}:{port}")), (v4, Some(port)));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".*", close in r"[\[\]:@.a1]{0,12}") {
+            for text in [text, close] {
+                prop_assert!(text.contains(&parsed(&text).0));
+            }
+        }
     }
 }

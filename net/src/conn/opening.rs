@@ -11,7 +11,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HANDSHAKE: [u8; 2] = [0x16, 0x03];
 /// Longest method that is taken for HTTP, in bytes.
 const METHOD: usize = 32;
-/// Longest request line that is waited for, in bytes.
+/// Longest request line that is waited for, in bytes, what is in front of it included.
 const LINE: usize = 64 * 1024;
 
 /// What the first bytes of a connection are.
@@ -50,18 +50,19 @@ impl Opening {
             Some(Self::Http1) => {}
             told => return told,
         }
-        // An empty line in front of a request is let pass (RFC 9112 §2.2).
-        let line = bytes.trim_ascii_start();
+        // Empty lines in front of a request are let pass (RFC 9112 §2.2).
+        let empty = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let line = &bytes[empty..];
         let method = line.iter().take(METHOD).position(|byte| !is_token(*byte));
         match method {
             Some(at) if at > 0 && line[at] == b' ' => {}
-            None if line.len() < METHOD => return None,
+            None if line.len() < METHOD && bytes.len() < LINE => return None,
             _ => return Some(Self::Opaque),
         }
         // A word and a space are not enough: so begin memcached's commands, and many others.
         match line.iter().position(|byte| *byte == b'\n') {
             Some(end) if is_request_line(&line[..end]) => Some(Self::Http1),
-            None if line.len() < LINE => None,
+            None if bytes.len() < LINE => None,
             _ => Some(Self::Opaque),
         }
     }
@@ -125,6 +126,7 @@ pub async fn read_until<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// What is told from the whole, and how many bytes were needed for it.
     fn told(bytes: &[u8]) -> (Option<Opening>, usize) {
@@ -139,6 +141,7 @@ mod tests {
         assert_eq!(told(b"GET / HTTP/1.1\r\n"), (Some(Opening::Http1), 16));
         assert_eq!(told(b"PRINT / HTTP/1.0\n"), (Some(Opening::Http1), 17));
         assert_eq!(told(b"\r\nPOST /x HTTP/1.1\r\n"), (Some(Opening::Http1), 20));
+        assert_eq!(told(b" GET / HTTP/1.1\r\n"), (Some(Opening::Opaque), 1));
         assert_eq!(told(b"get key\r\n"), (Some(Opening::Opaque), 9));
         assert_eq!(told(b"NICK somebody HTTP/1.2\r\n"), (Some(Opening::Opaque), 24));
         let endless = [b"GET /".as_slice(), &[b'x'; LINE]].concat();
@@ -153,22 +156,48 @@ mod tests {
         assert_eq!(told(b"").0, None);
     }
 
-    #[test]
-    fn no_bytes_make_it_panic() {
-        for seed in 0..2000_u64 {
-            let mut random = fastrand(seed);
-            let bytes: Vec<u8> = (0..random() % 64).map(|_| random().to_le_bytes()[0]).collect();
-            let _ = told(&bytes);
-        }
+    /// Bytes that begin like something.
+    fn openings() -> impl Strategy<Value = Vec<u8>> {
+        let known = prop::sample::select(vec![
+            PREFACE.to_vec(),
+            b"\x16\x03\x01\x02".to_vec(),
+            b"GET / HTTP/1.1\r\n".to_vec(),
+            b"\r\nPOST /x HTTP/1.0\r\n".to_vec(),
+            b"\r\n\r\n\r\n".to_vec(),
+            b"*1\r\n$4\r\nPING\r\n".to_vec(),
+            Vec::new(),
+        ]);
+        let changed = (known, any::<prop::sample::Index>(), any::<Option<u8>>());
+        let changed = changed.prop_map(|(mut bytes, at, byte)| {
+            if let (Some(byte), false) = (byte, bytes.is_empty()) {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes
+        });
+        (changed, prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(bytes, more)| [bytes, more].concat())
     }
 
-    /// A small generator of our own: the test needs no more.
-    fn fastrand(mut state: u64) -> impl FnMut() -> u64 {
-        move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            state >> 33
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..<_>::default() })]
+
+        /// However a connection's bytes are cut, what is told once is told of all that follows.
+        #[test]
+        fn what_is_told_does_not_depend_on_how_bytes_arrive(bytes in openings()) {
+            for look in [Opening::of, Opening::of_http] {
+                let told: Vec<_> = (0..=bytes.len()).map(|end| look(&bytes[..end])).collect();
+                let first = told.iter().flatten().next();
+                let after = told.iter().skip_while(|told| told.is_none());
+                prop_assert!(after.flatten().all(|told| Some(told) == first), "{:?}", told);
+                prop_assert!(told.iter().skip_while(|told| told.is_none()).all(Option::is_some));
+            }
+        }
+
+        #[test]
+        fn nothing_is_waited_for_without_end(piece in prop::collection::vec(any::<u8>(), 1..8)) {
+            let long: Vec<u8> = piece.iter().copied().cycle().take(LINE + METHOD).collect();
+            prop_assert!(Opening::of(&long).is_some() && Opening::of_http(&long).is_some());
         }
     }
 }

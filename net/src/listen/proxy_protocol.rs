@@ -148,6 +148,7 @@ fn same_family(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
 mod tests {
     use super::*;
     use crate::conn::{Handle, Timers, Watch};
+    use proptest::prelude::*;
     use std::net::Ipv4Addr;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -309,5 +310,50 @@ mod tests {
         assert!(echo.0.lock().unwrap().is_none());
         let (client, _) = connected(false).await;
         assert_eq!(answer(client, b"hello").await, b"hello");
+    }
+
+    /// Headers of both versions, changed here and there, and what follows them.
+    fn headers() -> impl Strategy<Value = Vec<u8>> {
+        let known = prop::sample::select(vec![
+            b"PROXY TCP4 192.0.2.1 198.51.100.1 4000 443\r\n".to_vec(),
+            b"PROXY TCP6 2001:db8::1 2001:db8::2 4000 443\r\n".to_vec(),
+            b"PROXY UNKNOWN\r\n".to_vec(),
+            [SIGNATURE, b"\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x0f\xa0\x01\xbb"].concat(),
+            [SIGNATURE, b"\x20\0\0\0"].concat(),
+            Vec::new(),
+        ]);
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+        let more = prop::collection::vec(any::<u8>(), 0..40);
+        (known, changes, more).prop_map(|(mut bytes, changes, more)| {
+            for (at, byte) in changes {
+                // Nothing of nothing can be changed.
+                let at = at.index(bytes.len().max(1));
+                bytes.get_mut(at).into_iter().for_each(|there| *there = byte);
+            }
+            [bytes, more].concat()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..<_>::default() })]
+
+        /// However a header is cut, what is told once is told of all that follows; nothing panics.
+        #[test]
+        fn what_is_told_does_not_depend_on_how_bytes_arrive(bytes in headers()) {
+            let told: Vec<_> = (0..=bytes.len()).map(|end| look(&bytes[..end])).collect();
+            let mut after = told.iter().skip_while(|told| told.is_none());
+            let first = after.clone().next();
+            prop_assert!(after.all(|told| Some(told) == first), "{:?}", told);
+        }
+
+        #[test]
+        fn nothing_is_waited_for_without_end(
+            bytes in headers(),
+            piece in prop::collection::vec(any::<u8>(), 1..8),
+        ) {
+            let more = piece.iter().copied().cycle();
+            let long: Vec<u8> = bytes.into_iter().chain(more).take(2 * LONGEST_V2).collect();
+            prop_assert!(look(&long).is_some());
+        }
     }
 }

@@ -88,6 +88,7 @@ fn wanted(hello: &rustls::server::ClientHello<'_>) -> ClientHello {
 mod tests {
     use super::*;
     use crate::tls::{ClientFiles, ClientTls};
+    use proptest::prelude::*;
     use rustls::ClientConnection;
 
     fn hello(host: &str) -> Vec<u8> {
@@ -189,5 +190,50 @@ mod tests {
         let huge =
             in_pieces(&[&[0; HEADER][..], &[1, 0xff, 0xff, 0xff][..], &[0; 100]].concat(), 1000);
         assert!(!refused(&huge).is_empty());
+    }
+
+    /// A hello that was changed here and there, and what follows it.
+    fn hellos() -> impl Strategy<Value = Vec<u8>> {
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+        let size = prop::sample::select(vec![usize::from(u16::MAX), 50, 7]);
+        let more = prop::collection::vec(any::<u8>(), 0..50);
+        (Just(hello("users.example")), changes, size, more).prop_map(
+            |(hello, changes, size, more)| {
+                let mut bytes = in_pieces(&hello, size);
+                for (at, byte) in changes {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                [bytes, more].concat()
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..<_>::default() })]
+
+        /// However a hello is cut, what is told once is told of all that follows; nothing panics.
+        #[test]
+        fn what_is_told_does_not_depend_on_how_bytes_arrive(bytes in hellos()) {
+            let mut told = None;
+            for end in 0..=bytes.len() {
+                match (sniff(&bytes[..end]), &told) {
+                    (Sniffed::NeedMore, None) => {}
+                    (now, None) => told = Some(now),
+                    (Sniffed::Hello(now), Some(Sniffed::Hello(before))) => {
+                        prop_assert_eq!(&now, before);
+                    }
+                    // Why it is none may become clearer.
+                    (Sniffed::NotTls(_), Some(Sniffed::NotTls(_))) => {}
+                    (now, Some(before)) => prop_assert!(false, "{now:?} after {before:?}"),
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = sniff(&bytes);
+            let _ = sniff(&[&[HANDSHAKE, 3, 1, 0, 0x40], &bytes[..]].concat());
+        }
     }
 }

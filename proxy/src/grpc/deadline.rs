@@ -114,6 +114,7 @@ impl HttpBody for Until {
 mod tests {
     use super::*;
     use http_body_util::{BodyExt as _, StreamBody};
+    use proptest::prelude::*;
 
     #[test]
     fn timeouts_are_read_strictly() {
@@ -167,5 +168,31 @@ mod tests {
         let collected = Until::new(body, deadline).collect().await.unwrap();
         assert_eq!(collected.trailers().unwrap()["grpc-status"], "4");
         assert_eq!(collected.to_bytes(), "one");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..<_>::default() })]
+
+        #[test]
+        fn timeouts_are_recovered(amount in 0_u64..100_000_000, unit in "[HMSmun]") {
+            let nanos = match unit.as_str() {
+                "H" => 3_600_000_000_000,
+                "M" => 60_000_000_000,
+                "S" => 1_000_000_000,
+                "m" => 1_000_000,
+                "u" => 1000,
+                _ => 1_u128,
+            };
+            let limit = parse(format!("{amount}{unit}").as_bytes()).unwrap();
+            prop_assert_eq!(limit.as_nanos(), u128::from(amount) * nanos);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..12), near in "[0-9HMSmunx+-]{0,11}") {
+            let _ = parse(&bytes);
+            let accepted = parse(near.as_bytes()).is_some();
+            let (digits, _) = near.split_at(near.len().saturating_sub(1));
+            prop_assert!(!accepted || digits.bytes().all(|byte| byte.is_ascii_digit()), "{near}");
+        }
     }
 }

@@ -179,6 +179,7 @@ fn trailer_frame(trailers: &HeaderMap) -> Bytes {
 mod tests {
     use super::*;
     use http_body_util::{BodyExt as _, StreamBody};
+    use proptest::prelude::*;
 
     fn stream(frames: Vec<Frame<Bytes>>) -> Body {
         let frames = frames.into_iter().map(Ok::<_, BoxError>);
@@ -270,5 +271,41 @@ mod tests {
         assert_eq!(answer.headers()[GRPC_STATUS], "5");
         assert_eq!(answer.headers()[CONTENT_TYPE], "application/grpc-web");
         assert!(bytes(answer.into_body()).await.is_empty());
+    }
+
+    /// The same text in pieces that end at these places.
+    fn cut(text: &str, places: Vec<prop::sample::Index>) -> Vec<Frame<Bytes>> {
+        let mut ends: Vec<_> = places.into_iter().map(|at| at.index(text.len() + 1)).collect();
+        ends.extend([0, text.len()]);
+        ends.sort_unstable();
+        let piece = |ends: &[usize]| text.as_bytes()[ends[0]..ends[1]].to_vec();
+        ends.windows(2).map(|ends| Frame::data(piece(ends).into())).collect()
+    }
+
+    fn decoded(frames: Vec<Frame<Bytes>>) -> Result<Bytes, BoxError> {
+        let body = Decoded { body: stream(frames), rest: BytesMut::new() };
+        let collected = futures_util::FutureExt::now_or_never(body.collect()).unwrap();
+        collected.map(http_body_util::Collected::to_bytes)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..<_>::default() })]
+
+        #[test]
+        fn messages_are_recovered_however_their_text_is_cut(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..4),
+            places: Vec<prop::sample::Index>,
+        ) {
+            let text: String =
+                messages.iter().map(|message| BASE64_STANDARD.encode(message)).collect();
+            prop_assert_eq!(decoded(cut(&text, places)).unwrap(), messages.concat());
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[A-Za-z0-9+/=\\r\\n ]{0,30}", places: Vec<prop::sample::Index>) {
+            let whole = decoded(cut(&text, Vec::new()));
+            let in_pieces = decoded(cut(&text, places));
+            prop_assert_eq!(whole.ok(), in_pieces.ok());
+        }
     }
 }

@@ -178,11 +178,12 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, ExchangeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const CHUNKED: Decoder = Decoder::Chunked(Chunk::Line);
 
     /// Feeds `pieces`, then the end; returns the body, its trailers and whether it is whole.
-    fn decode(mut decoder: Decoder, pieces: &[&[u8]]) -> (String, HeaderMap, bool) {
+    fn decode(mut decoder: Decoder, pieces: &[&[u8]]) -> (Vec<u8>, HeaderMap, bool) {
         let (mut input, mut body, mut trailers) = (BytesMut::new(), Vec::new(), HeaderMap::new());
         for piece in pieces {
             input.extend_from_slice(piece);
@@ -191,13 +192,13 @@ mod tests {
                     Ok(Decoded::Data(data)) => body.extend_from_slice(&data),
                     Ok(Decoded::Trailers(map)) => trailers = map,
                     Ok(Decoded::More) => break,
-                    Ok(Decoded::End) => return (text(body), trailers, true),
-                    Err(_) => return (text(body), trailers, false),
+                    Ok(Decoded::End) => return (body, trailers, true),
+                    Err(_) => return (body, trailers, false),
                 }
             }
         }
         let whole = decoder.end().is_ok();
-        (text(body), trailers, whole)
+        (body, trailers, whole)
     }
 
     fn text(body: Vec<u8>) -> String {
@@ -209,7 +210,7 @@ mod tests {
         let whole = decode(decoder, &[input]);
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
         assert_eq!(decode(decoder, &bytes), whole, "{}", String::from_utf8_lossy(input));
-        whole
+        (text(whole.0), whole.1, whole.2)
     }
 
     #[test]
@@ -275,5 +276,56 @@ mod tests {
         let many: String = (0..=TRAILERS.1).map(|n| format!("x-{n}: {n}\r\n")).collect();
         let mut input = BytesMut::from(format!("0\r\n{many}\r\n").as_bytes());
         assert!(CHUNKED.clone().decode(&mut input).is_err());
+    }
+
+    /// A body in chunks, changed here and there, and what follows it.
+    fn chunked() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = prop::collection::vec(prop::collection::vec(any::<u8>(), 1..9), 0..5);
+        let end =
+            prop::sample::select(vec!["0\r\n\r\n", "0\r\nx-sum: 3\r\n\r\n", "00;a=b\r\n\r\n", ""]);
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+        (pieces, end, changes).prop_map(|(pieces, end, changes)| {
+            let mut bytes = Vec::new();
+            for piece in pieces {
+                bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                bytes.extend_from_slice(&piece);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(end.as_bytes());
+            for (at, byte) in changes {
+                // Nothing of nothing can be changed.
+                let at = at.index(bytes.len().max(1));
+                bytes.get_mut(at).into_iter().for_each(|there| *there = byte);
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..<_>::default() })]
+
+        #[test]
+        fn a_body_is_the_same_however_it_arrives(bytes in chunked(), cut: prop::sample::Index) {
+            let whole = decode(CHUNKED, &[&bytes]);
+            let (one, other) = bytes.split_at(cut.index(bytes.len() + 1));
+            prop_assert_eq!(&decode(CHUNKED, &[one, other]), &whole);
+            let single: Vec<_> = bytes.chunks(1).collect();
+            prop_assert_eq!(&decode(CHUNKED, &single), &whole);
+        }
+
+        #[test]
+        fn what_was_chunked_is_recovered_and_whole_at_its_end_only(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..99), 1..5),
+            cut: prop::sample::Index,
+        ) {
+            let chunk = |piece: &Vec<u8>| {
+                [format!("{:X}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+            };
+            let bytes = [pieces.iter().flat_map(chunk).collect(), b"0\r\n\r\n".to_vec()].concat();
+            let (body, _, whole) = decode(CHUNKED, &[&bytes]);
+            prop_assert!(whole && body == pieces.concat());
+            let (_, _, whole) = decode(CHUNKED, &[&bytes[..cut.index(bytes.len())]]);
+            prop_assert!(!whole, "cut short, it looks whole");
+        }
     }
 }

@@ -197,6 +197,7 @@ fn not_a_field(error: impl std::fmt::Display) -> ExchangeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parsed(text: &str) -> Head {
         parse(&mut BytesMut::from(text.as_bytes()), false).unwrap().expect("a whole head")
@@ -311,5 +312,53 @@ mod tests {
         let head = parsed(&format!("HTTP/1.1 200 OK\r\n{}\r\n", many(MOST.1)));
         assert_eq!(head.response.headers().len(), MOST.1);
         assert!(refused(&format!("HTTP/1.1 200 OK\r\n{}\r\n", many(MOST.1 + 1))));
+    }
+
+    /// Heads, changed here and there, and what follows them.
+    fn heads() -> impl Strategy<Value = Vec<u8>> {
+        let known = prop::sample::select(vec![
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nx-a: b\r\n\r\nabc",
+            "HTTP/1.0 404 \r\nTransfer-Encoding: chunked\r\nconnection: close, x\r\n\r\n",
+            "HTTP/1.1 101 Go\r\nupgrade: x\r\n\r\n",
+            "",
+        ]);
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+        let more = prop::collection::vec(any::<u8>(), 0..20);
+        (known, changes, more).prop_map(|(known, changes, more)| {
+            let mut bytes = known.as_bytes().to_vec();
+            for (at, byte) in changes {
+                // Nothing of nothing can be changed.
+                let at = at.index(bytes.len().max(1));
+                bytes.get_mut(at).into_iter().for_each(|there| *there = byte);
+            }
+            [bytes, more].concat()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..<_>::default() })]
+
+        /// Whatever came, nothing panics, and what is taken off does not depend on how it arrived.
+        #[test]
+        fn a_head_is_the_same_however_it_arrives(bytes in heads()) {
+            let mut whole = BytesMut::from(&bytes[..]);
+            let at_once = parse(&mut whole, false);
+            let mut input = BytesMut::new();
+            for (at, byte) in bytes.iter().enumerate() {
+                input.extend_from_slice(&[*byte]);
+                match (parse(&mut input, false), &at_once) {
+                    (Ok(None), _) => {}
+                    (Ok(Some(head)), Ok(Some(same))) => {
+                        prop_assert_eq!(head.decoder, same.decoder);
+                        prop_assert_eq!(head.response.headers(), same.response.headers());
+                        prop_assert_eq!(&whole[..], &bytes[at + 1..]);
+                        return Ok(());
+                    }
+                    (Err(_), Err(_)) => return Ok(()),
+                    (now, before) => prop_assert!(false, "{now:?} after {before:?}"),
+                }
+            }
+            prop_assert!(matches!(at_once, Ok(None)), "{at_once:?}");
+        }
     }
 }
