@@ -11,6 +11,8 @@ use proxy_header::{Error, ParseConfig, Protocol, ProxiedAddress, ProxyHeader};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+/// What version 1 begins with.
+const WORD: &[u8] = b"PROXY ";
 /// The longest header of version 1, in bytes, its line end included.
 const LONGEST_V1: usize = 107;
 /// What version 2 begins with: its signature, and where the length of the rest is told.
@@ -80,6 +82,9 @@ enum Looked {
 
 fn look(bytes: &[u8]) -> Option<Looked> {
     let text = bytes.first() == Some(&b'P');
+    if text && !may_be_line(bytes) {
+        return Some(Looked::NoHeader);
+    }
     if stated_length(bytes).is_some_and(|length| length > LONGEST_V2) {
         return Some(Looked::NoHeader);
     }
@@ -103,6 +108,14 @@ fn look(bytes: &[u8]) -> Option<Looked> {
         }
         Err(_) => Some(Looked::NoHeader),
     }
+}
+
+/// Whether this can be a header of version 1 or its beginning, as far as its parser does not look: it
+/// takes any byte for the first space, and passes over single line feeds.
+fn may_be_line(bytes: &[u8]) -> bool {
+    let ends = bytes.iter().position(|byte| *byte == b'\n');
+    let in_order = ends.is_none_or(|end| bytes[..end].ends_with(b"\r"));
+    in_order && bytes.iter().zip(WORD).all(|(there, expected)| there == expected)
 }
 
 /// How long a header of version 2 says it is.
@@ -206,6 +219,9 @@ mod tests {
             b"PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n",
             b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\rx",
             b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+            // Lines that end early, for some.
+            b"PROXY\nUNKNOWN\r\n",
+            b"PROXY UNKNOWN\nPROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
             b"\r\n\r\n\0\r\nQUIT\n\x11\x11\0\x0c123456789012",
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x02ab",
         ] {
