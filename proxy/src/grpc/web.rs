@@ -113,13 +113,17 @@ impl HttpBody for Decoded {
     }
 }
 
-/// Padding may stand within a body, where one message ends.
-fn decode(groups: &[u8]) -> Result<Bytes, BoxError> {
+/// Padding may stand within a body, where one message ends; nowhere else, so that it does not matter
+/// how a text is cut.
+fn decode(mut groups: &[u8]) -> Result<Bytes, BoxError> {
     let mut bytes = Vec::with_capacity(groups.len() / 4 * 3);
-    for part in groups.split_inclusive(|byte| *byte == b'=').filter(|part| *part != b"=") {
-        let part = part.strip_suffix(b"=").unwrap_or(part);
-        let engine = base64::prelude::BASE64_STANDARD_NO_PAD;
-        engine.decode_vec(part, &mut bytes).map_err(|error| format!("the body: {error}"))?;
+    while !groups.is_empty() {
+        let padded = groups.chunks(4).position(|group| group.ends_with(b"="));
+        let end = padded.map_or(groups.len(), |group| (group + 1) * 4);
+        let (part, rest) = groups.split_at(end.min(groups.len()));
+        let decoded = BASE64_STANDARD.decode_vec(part, &mut bytes);
+        decoded.map_err(|error| format!("the body: {error}"))?;
+        groups = rest;
     }
     Ok(bytes.into())
 }
@@ -215,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_base64_is_an_error() {
-        for wrong in ["aGVs!!!!", "aGVsb"] {
+        for wrong in ["aGVs!!!!", "aGVsb", "aGVsb=8=", "aGVs=aGV", "=aGVsbG8"] {
             let text = Body::from(wrong);
             let mut request = request("application/grpc-web-text", text);
             Web::bridge(&mut request).unwrap();
