@@ -16,9 +16,12 @@ impl<'a> Authority<'a> {
             return Self { host: text.strip_suffix('.').unwrap_or(text), port: None };
         }
         let text = text.rsplit_once('@').map_or(text, |(_, authority)| authority);
-        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, after)) => (host, after.strip_prefix(':')),
-            None => match text.rsplit_once(':') {
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (host, port) = match bracketed {
+            Some((host, "")) => (host, None),
+            Some((host, after)) if after.starts_with(':') => (host, Some(&after[1..])),
+            // What has more behind its brackets is no address.
+            _ => match text.rsplit_once(':') {
                 Some((host, port)) if !host.contains(':') => (host, Some(port)),
                 _ => (text, None),
             },
@@ -46,6 +49,7 @@ mod tests {
         assert_eq!(parse("[::1]"), ("::1", None));
         assert_eq!(parse("::1"), ("::1", None));
         assert_eq!(parse("users:http"), ("users", None));
+        assert_eq!(parse("[::1]x"), ("[::1]x", None));
         assert_eq!(parse(""), ("", None));
     }
 
