@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use stitch_config::model::{Scheme, Timeouts};
 use stitch_config::pattern::Authority;
-use stitch_net::conn::{ConnIo, Ending, Opening, ReadAhead as _, Unopened, read_until};
-use stitch_net::tls::{Sniffed, sniff};
+use stitch_net::conn::{ConnIo, Ending, Opening, ReadAhead as _, Unopened, read_hello, read_until};
+use stitch_net::tls::Sniffed;
 use stitch_net::{Handler, HttpPort, Peer};
 
 /// How long a client is waited for before its service is asked to speak first. Most clients speak
@@ -173,12 +173,10 @@ impl TransparentPort {
 
     /// TLS goes to the service that its client asks for, or on to where it was going.
     async fn look_into_tls(&self, mut io: ConnIo, peer: Peer, endpoint: Arc<Endpoint>) {
-        let look = |bytes: &[u8]| match sniff(bytes) {
-            Sniffed::NeedMore => None,
-            Sniffed::Hello(hello) => Some(hello.sni),
-            Sniffed::NotTls(_) => Some(None),
+        let sni = match read_hello(&mut io, &peer.connection).await {
+            Ok(Sniffed::Hello(hello)) => hello.sni,
+            _ => None,
         };
-        let sni = read_until(&mut io, &peer.connection, look).await.ok().flatten();
         let snapshot = self.proxy.snapshot();
         let service = sni.as_ref().and_then(|name| snapshot.tcp.of_sni(name)).cloned();
         let port = peer.original_destination.map_or(443, |to| to.port());

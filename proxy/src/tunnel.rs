@@ -11,10 +11,10 @@ use hyper::upgrade::OnUpgrade;
 use std::io;
 use std::sync::Arc;
 use stitch_net::conn::{
-    Ahead, ConnIo, Duplex, Opening, ReadAhead, Stream, drive_h1, drive_h2, read_until,
+    Ahead, ConnIo, Duplex, Opening, ReadAhead, Stream, chose_h2, drive, read_hello, read_until,
+    terminate,
 };
 use stitch_net::{Peer, tls};
-use tokio_rustls::TlsAcceptor;
 
 /// A client's side of what is looked into: of a tunnel, or of a redirected connection.
 pub(crate) trait Client: Side + ReadAhead + Duplex + 'static {}
@@ -153,11 +153,8 @@ pub(crate) async fn serve_client(
         }
         Ok(opening) => {
             let gate = inside.gate(proxy, Scheme::HTTP);
-            let stream = Stream::Inner(Box::new(client));
-            match opening {
-                Opening::Http2 => drive_h2(stream, peer.clone(), gate, header_bytes).await,
-                _ => drive_h1(stream, peer.clone(), gate, header_bytes).await,
-            }
+            let (stream, h2) = (Stream::Inner(Box::new(client)), opening == Opening::Http2);
+            drive(stream, h2, peer.clone(), gate, header_bytes).await;
         }
     }
     Ok(())
@@ -171,24 +168,18 @@ async fn intercept(
     peer: &Arc<Peer>,
     authority: &tls::Authority,
 ) -> io::Result<()> {
-    let look = |bytes: &[u8]| match tls::sniff(bytes) {
-        tls::Sniffed::NeedMore => None,
-        tls::Sniffed::Hello(hello) => Some(hello.sni),
-        tls::Sniffed::NotTls(_) => Some(None),
+    let sni = match read_hello(&mut client, &peer.connection).await {
+        Ok(tls::Sniffed::Hello(hello)) => hello.sni,
+        Ok(_) => None,
+        Err(_) => return Ok(()),
     };
-    let Ok(sni) = read_until(&mut client, &peer.connection, look).await else { return Ok(()) };
     let host = sni.unwrap_or_else(|| inside.host().host().to_owned());
     let config = authority.leaf(&host).map_err(io::Error::other)?;
-    let accepted = TlsAcceptor::from(config).accept(client).await;
-    let stream = accepted.map_err(|error| io::Error::other(tls::explain_accept(&error)))?;
-    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = terminate(client, &peer.connection, config).await.map_err(io::Error::other)?;
+    let h2 = chose_h2(&stream);
     let peer = Arc::new(Peer { secure: true, ..(**peer).clone() });
     let header_bytes = proxy.snapshot().limits.header_bytes;
     let (gate, stream) = (inside.gate(proxy, Scheme::HTTPS), Stream::Inner(Box::new(stream)));
-    if h2 {
-        drive_h2(stream, peer, gate, header_bytes).await;
-    } else {
-        drive_h1(stream, peer, gate, header_bytes).await;
-    }
+    drive(stream, h2, peer, gate, header_bytes).await;
     Ok(())
 }

@@ -90,8 +90,14 @@ const API: &str = "  api:\n    hosts: api.example.com\n    \
 
 impl Looked {
     fn into_tunnels() -> Self {
+        Self::with("")
+    }
+
+    /// With more settings of the proxy.
+    fn with(more: &str) -> Self {
         let ca = Scratch::new();
-        let yaml = format!("proxy: {{ forward: {{ intercept_tls: true }} }}\nservices:\n{API}");
+        let proxy = format!("proxy: {{ {more} forward: {{ intercept_tls: true }} }}");
+        let yaml = format!("{proxy}\nservices:\n{API}");
         let folder = ca.path().to_str().unwrap();
         let stitch = Stitch::builder().yaml(&yaml).env("STITCH_CA_DIR", folder).start();
         Self { stitch, ca }
@@ -347,4 +353,35 @@ fn with_certificates_the_table_and_the_ready_line_show_https() {
     stitch.rewrite(&yaml(""));
     let reloaded = stitch.wait_for_stdout(|line| line["event"] == "reloaded");
     assert!(reloaded["services"][0]["urls"][0].as_str().unwrap().starts_with("http://"));
+}
+
+/// Begins TLS in a tunnel, sends the first so many bytes of it, and waits for what becomes of it.
+const HALF_A_HANDSHAKE: &str = r#"
+import os, socket, ssl
+host, _, port = os.environ["PROXY"].rpartition(":")
+client = socket.create_connection((host, int(port)), timeout=20)
+client.sendall(b"CONNECT api.example.com:443 HTTP/1.1\r\nhost: api.example.com:443\r\n\r\n")
+assert client.recv(4096).startswith(b"HTTP/1.1 200")
+hello = ssl.MemoryBIO()
+context = ssl.create_default_context()
+tls = context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="api.example.com")
+try:
+    tls.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+hello = hello.read()
+client.sendall(hello[:int(os.environ["BYTES"])])
+while client.recv(65536):
+    pass
+print("closed")
+"#;
+
+#[test]
+fn a_handshake_in_a_tunnel_has_to_be_finished_in_time() {
+    let looked = Looked::with("limits: { header_timeout: 300ms, idle: 600ms },");
+    for bytes in ["0", "20", "100000"] {
+        let client = python(HALF_A_HANDSHAKE).env("PROXY", looked.stitch.proxy().to_string());
+        let told = client.env("BYTES", bytes).output().success().stdout;
+        assert_eq!(told, "closed\n", "{bytes} bytes");
+    }
 }

@@ -105,14 +105,31 @@ where
         .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    drive(connection, &peer).await;
+    converse(connection, &peer).await;
+}
+
+/// Serves one connection in either version.
+pub async fn drive<S: Serve>(
+    stream: Stream,
+    h2: bool,
+    peer: Arc<Peer>,
+    serve: Arc<S>,
+    header_bytes: usize,
+) where
+    S::Body: Unpin,
+{
+    if h2 {
+        drive_h2(stream, peer, serve, header_bytes).await;
+    } else {
+        drive_h1(stream, peer, serve, header_bytes).await;
+    }
 }
 
 /// Serves one connection of HTTP/2 in the same way.
 ///
 /// Rapid resets, CONTINUATION and empty DATA floods end the connection: the limits are the h2
 /// crate's own.
-pub async fn drive_h2<S: Serve>(stream: Stream, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
+async fn drive_h2<S: Serve>(stream: Stream, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
 where
     S::Body: Unpin,
 {
@@ -126,10 +143,10 @@ where
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(stream), service);
-    drive(connection, &peer).await;
+    converse(connection, &peer).await;
 }
 
-async fn drive(mut connection: impl Conversation, peer: &Peer) {
+async fn converse(mut connection: impl Conversation, peer: &Peer) {
     let handle = &peer.connection;
     let mut draining = false;
     let mut registered = false;

@@ -4,10 +4,12 @@ mod ahead;
 mod answer;
 mod body;
 mod coding;
+mod delegate;
 mod drive;
 #[cfg(test)]
 mod drive_tests;
 mod handle;
+mod handshake;
 mod host;
 mod io;
 mod normalise;
@@ -20,9 +22,10 @@ mod watched;
 
 pub use ahead::{Ahead, ReadAhead};
 pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, finish};
-pub use drive::{drive_h1, drive_h2};
+pub use drive::{drive, drive_h1};
 pub(crate) use handle::Phase;
 pub use handle::{Ending, Handle, Occupied};
+pub use handshake::{chose_h2, read_hello, terminate};
 pub use io::ConnIo;
 pub use opening::{Opening, Unopened, read_until};
 pub use socket::Socket;

@@ -2,15 +2,13 @@
 
 use super::accept::Handler;
 use crate::conn::{
-    ConnIo, HEADER_TIMEOUT, Opening, ReadAhead as _, Stream, Unopened, count_header_timeout,
-    drive_h1, drive_h2, finish, read_until,
+    ConnIo, HEADER_TIMEOUT, Opening, ReadAhead as _, Stream, Unopened, chose_h2,
+    count_header_timeout, drive, drive_h1, finish, read_hello, read_until, terminate,
 };
 use crate::peer::Peer;
 use crate::serve::{Greeting, Serve};
-use crate::tls::{Sniffed, explain_accept, forwarded_certificate, identity, sniff};
-use rustls::ServerConfig;
+use crate::tls::{Sniffed, forwarded_certificate, identity};
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// What a client hears that does not speak TLS where it has to.
@@ -64,21 +62,12 @@ where
     S::Body: Unpin,
 {
     async fn drive(&self, stream: Stream, peer: Peer, h2: bool) {
-        let (serve, peer, header_bytes) = (self.serve.clone(), Arc::new(peer), self.header_bytes);
-        if h2 {
-            drive_h2(stream, peer, serve, header_bytes).await;
-        } else {
-            drive_h1(stream, peer, serve, header_bytes).await;
-        }
+        drive(stream, h2, Arc::new(peer), self.serve.clone(), self.header_bytes).await;
     }
 
     /// A client that begins TLS.
     async fn greet(&self, mut io: ConnIo, mut peer: Peer) {
-        let look = |bytes: &[u8]| match sniff(bytes) {
-            Sniffed::NeedMore => None,
-            told => Some(told),
-        };
-        let hello = match read_until(&mut io, &peer.connection, look).await {
+        let hello = match read_hello(&mut io, &peer.connection).await {
             Ok(Sniffed::Hello(hello)) => hello,
             // Only its first byte looked like TLS.
             Ok(_) | Err(Unopened::Closed) => {
@@ -90,43 +79,24 @@ where
             Greeting::HandOver(take) => take(io, peer).await,
             // What HTTP/1 makes of it is a 400.
             Greeting::Refuse => self.drive(Stream::Plain(io), peer, false).await,
-            Greeting::Terminate(config) => {
-                let Some(stream) = terminate(io, &mut peer, config).await else { return };
-                let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.drive(Stream::Tls(Box::new(stream)), peer, h2).await;
-            }
+            Greeting::Terminate(config) => match terminate(io, &peer.connection, config).await {
+                Ok(stream) => {
+                    introduce(&stream, &mut peer);
+                    let h2 = chose_h2(&stream);
+                    self.drive(Stream::Tls(Box::new(stream)), peer, h2).await;
+                }
+                Err(why) => refuse(&peer, &why),
+            },
         }
     }
 }
 
-/// Ends TLS and learns who the client is. The header timer runs on.
-async fn terminate(
-    io: ConnIo,
-    peer: &mut Peer,
-    config: Arc<ServerConfig>,
-) -> Option<TlsStream<ConnIo>> {
-    let handshake = TlsAcceptor::from(config).accept(io);
-    let accepted = tokio::select! {
-        accepted = handshake => accepted,
-        () = peer.connection.interrupted() => {
-            refuse(peer, "the TLS handshake was not finished in time");
-            return None;
-        }
-    };
-    match accepted {
-        Ok(stream) => {
-            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            peer.tls_identity = certificate.and_then(|der| identity(der)).map(Into::into);
-            peer.tls_certificate =
-                certificate.and_then(|der| forwarded_certificate(der)).map(Into::into);
-            peer.secure = true;
-            Some(stream)
-        }
-        Err(error) => {
-            refuse(peer, &explain_accept(&error));
-            None
-        }
-    }
+/// Learns from the handshake who the client is.
+fn introduce(stream: &TlsStream<ConnIo>, peer: &mut Peer) {
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    peer.tls_identity = certificate.and_then(|der| identity(der)).map(Into::into);
+    peer.tls_certificate = certificate.and_then(|der| forwarded_certificate(der)).map(Into::into);
+    peer.secure = true;
 }
 
 /// Counts and tells of a client that did not get as far as HTTP.

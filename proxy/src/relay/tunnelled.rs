@@ -4,11 +4,7 @@
 use bytes::BytesMut;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use stitch_net::conn::{Ahead, Handle, Stream, Watched};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a client has upgraded to bytes.
 pub(crate) enum Tunnelled {
@@ -31,39 +27,4 @@ impl Tunnelled {
     }
 }
 
-macro_rules! each {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            Self::Own($stream) => $call,
-            Self::Within($stream) => $call,
-        }
-    };
-}
-
-impl AsyncRead for Tunnelled {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Tunnelled {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
-    }
-}
+stitch_net::delegate_io!(Tunnelled { Own, Within });

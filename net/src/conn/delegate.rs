@@ -1,0 +1,62 @@
+//! `delegate_io!`: reading and writing for an enum of streams, each call handed to the variant that
+//! is there.
+
+/// Implements `AsyncRead` and `AsyncWrite` for an enum whose variants each hold one stream.
+#[macro_export]
+macro_rules! delegate_io {
+    (@each $self:ident { $($variant:ident),+ } $stream:ident => $call:expr) => {
+        match $self.get_mut() { $(Self::$variant($stream) => $call,)+ }
+    };
+    ($kind:ident { $($variant:ident),+ $(,)? }) => {
+        impl tokio::io::AsyncRead for $kind {
+            fn poll_read(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &mut tokio::io::ReadBuf<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                $crate::delegate_io!(@each self { $($variant),+ } stream =>
+                    std::pin::Pin::new(stream).poll_read(cx, buf))
+            }
+        }
+
+        impl tokio::io::AsyncWrite for $kind {
+            fn poll_write(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bytes: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::delegate_io!(@each self { $($variant),+ } stream =>
+                    std::pin::Pin::new(stream).poll_write(cx, bytes))
+            }
+
+            fn poll_write_vectored(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                slices: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::delegate_io!(@each self { $($variant),+ } stream =>
+                    std::pin::Pin::new(stream).poll_write_vectored(cx, slices))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                match self { $(Self::$variant(stream) => stream.is_write_vectored(),)+ }
+            }
+
+            fn poll_flush(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                $crate::delegate_io!(@each self { $($variant),+ } stream =>
+                    std::pin::Pin::new(stream).poll_flush(cx))
+            }
+
+            fn poll_shutdown(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                $crate::delegate_io!(@each self { $($variant),+ } stream =>
+                    std::pin::Pin::new(stream).poll_shutdown(cx))
+            }
+        }
+    };
+}
