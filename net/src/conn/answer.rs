@@ -2,7 +2,8 @@
 //! what the connection learns from the answer's end.
 
 use super::body::{Answering, Departing};
-use super::{coding, host, normalise, streams};
+use super::streams::{self, Arriving, Next};
+use super::{coding, host, normalise};
 use crate::body::Body;
 use crate::peer::Peer;
 use crate::problem::Problem;
@@ -11,11 +12,13 @@ use crate::serve::Serve;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response, Version};
+use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A handler's answer, or our own refusal, on its way out.
 type Departure<S> = Response<Departing<Either<<S as Serve>::Body, Body>>>;
@@ -53,7 +56,6 @@ pub(super) fn answer_h2<S: Serve>(
     serve: &Arc<S>,
     peer: &Arc<Peer>,
 ) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
-    streams::agree(None);
     let answering = Answering::among_others(peer.connection.clone());
     let tunnel = (*request.method() == Method::CONNECT).then(|| peer.connection.within());
     let peer = match &tunnel {
@@ -62,20 +64,31 @@ pub(super) fn answer_h2<S: Serve>(
         None => peer.clone(),
     };
     let refused = normalise::as_h1(&mut request).err().or_else(|| host::refuse(&request));
+    // A tunnel looks after itself, and so does who has nothing to upload.
+    let uploads = tunnel.is_none() && !request.body().is_end_stream();
+    let uploaded = uploads.then(Arc::<AtomicBool>::default);
     let answer = match refused {
         Some(why) => Err(Box::new(refusal(why, &request))),
-        None => Ok(serve.serve(request.map(Body::from), peer)),
+        None => Ok(serve.serve(request.map(|body| arriving(body, uploaded.clone())), peer)),
     };
+    streams::announce(Next::Stream(uploaded));
     async move {
         let response = match answer {
             Ok(answer) => answer.await.map(Either::Left),
             Err(refusal) => refusal.map(Either::Right),
         };
-        if response.status().is_success() {
-            streams::agree(tunnel);
+        if let Some(tunnel) = tunnel.filter(|_| response.status().is_success()) {
+            streams::announce(Next::Tunnel(tunnel));
         }
         let (rest, ends_by_close) = (Bytes::new(), false);
         Ok(response.map(|body| Departing { body, rest, answering, ends_by_close }))
+    }
+}
+
+fn arriving(body: Incoming, uploaded: Option<Arc<AtomicBool>>) -> Body {
+    match uploaded {
+        Some(uploaded) => Body::boxed(Arriving { body, uploaded }),
+        None => body.into(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! gives hyper pieces that its write buffer, which lasts as long as the connection, need not grow for.
 
 use super::handle::{Ending, Handle, Phase};
+use super::streams;
 use crate::body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -72,9 +73,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if !self.rest.is_empty() {
+            streams::moved();
             return Poll::Ready(Some(Ok(Frame::data(self.next_piece()))));
         }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if self.answering.multiplexed && polled.is_ready() {
+            streams::moved();
+        }
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
             && data.len() > PIECE

@@ -135,7 +135,7 @@ where
 {
     peer.connection.enter(Phase::Between);
     let service = service_fn(|request| answer_h2(request, &serve, &peer));
-    let connection = http2::Builder::new(Streams)
+    let connection = http2::Builder::new(Streams(peer.connection.clone()))
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -274,9 +274,10 @@ impl Handle {
         }
     }
 
-    /// What [`Handle::wait_at_most`] was told, in ms.
+    /// What [`Handle::wait_at_most`] was told, in ms; else what the connection around it was.
     pub(super) fn patience(&self) -> Option<u64> {
-        Some(self.0.patience.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
+        let own = Some(self.0.patience.load(Ordering::Relaxed)).filter(|limit| *limit > 0);
+        own.or_else(|| self.0.around.as_ref()?.patience())
     }
 
     /// How long the present phase has lasted, in ms of the coarse clock.

@@ -4,6 +4,7 @@ mod bodies;
 mod breaks;
 mod connections;
 mod goaway;
+mod idle;
 mod stalls;
 mod tunnels;
 mod upgrade;
