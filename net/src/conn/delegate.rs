@@ -34,6 +34,10 @@ macro_rules! delegate_io {
                 cx: &mut std::task::Context<'_>,
                 slices: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
+                // Most often there is one, and a plain write costs the kernel less.
+                if let [only] = slices {
+                    return self.poll_write(cx, only);
+                }
                 $crate::delegate_io!(@each self { $($variant),+ } stream =>
                     std::pin::Pin::new(stream).poll_write_vectored(cx, slices))
             }

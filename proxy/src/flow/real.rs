@@ -10,10 +10,10 @@ use crate::snapshot::Snapshot;
 use crate::stats::Source;
 use crate::tunnel;
 use crate::upstream::{
-    Endpoint, ExchangeError, Received, RequestHead, SendError, Speaks, pick, send,
+    Endpoint, ExchangeError, H2Headers, Received, RequestHead, SendError, Speaks, pick, send,
     write_request_line,
 };
-use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::header::{HeaderValue, UPGRADE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
@@ -240,10 +240,7 @@ impl RequestHead for Head<'_> {
         *request.version_mut() = Version::HTTP_2;
         let headers = request.headers_mut();
         headers.reserve(self.headers.len() + 6);
-        self.outbound.write(self.headers, headers);
-        // Said by `:authority`, and what HTTP/2 has no use for (RFC 9113 §8.2.2).
-        headers.remove(HOST);
-        headers.remove(CONNECTION);
+        self.outbound.write(self.headers, &mut H2Headers(headers));
         if let Some(protocol) = self.outbound.upgrade {
             hygiene::as_extended_connect(&mut request, protocol);
         }

@@ -1,6 +1,7 @@
 //! The head of a request as an endpoint is to get it, in either version of HTTP.
 
 use super::endpoint::Endpoint;
+use http::header::{CONNECTION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 /// Writes the head of a request.
@@ -51,14 +52,19 @@ impl HeaderSink for Vec<u8> {
     }
 }
 
-impl HeaderSink for HeaderMap {
+/// The headers of HTTP/2, without what `:authority` says and what it has no use for (RFC 9113 §8.2.2).
+pub(crate) struct H2Headers<'a>(pub &'a mut HeaderMap);
+
+impl HeaderSink for H2Headers<'_> {
     fn value(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.append(name, value.clone());
+        if *name != HOST && *name != CONNECTION {
+            self.0.append(name, value.clone());
+        }
     }
 
     fn bytes(&mut self, name: &HeaderName, value: &[u8]) {
         if let Ok(value) = HeaderValue::from_bytes(value) {
-            self.append(name, value);
+            self.value(name, &value);
         }
     }
 }

@@ -20,7 +20,7 @@ pub use connect::{ConnectError, Offer, connect, connect_saying};
 pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
-pub(crate) use head::{HeaderSink, RequestHead};
+pub(crate) use head::{H2Headers, HeaderSink, RequestHead};
 pub(crate) use resolve::resolve;
 pub(crate) use send::{SendError, send};
 pub use wire::Wire;
