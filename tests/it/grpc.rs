@@ -2,7 +2,7 @@
 //! understands.
 
 use serde_json::{Value, json};
-use stitch_kit::http::{self, Connection};
+use stitch_kit::http;
 use stitch_kit::{
     Certificates, PythonServer, Stitch, Upstream, curl, free_port, grpc_call, grpc_call_tls,
 };
@@ -204,30 +204,4 @@ fn others_still_learn_it_in_json() {
     let answer = http::get(stitch.proxy(), "/a", &[("host", "echo")]);
     assert_eq!((answer.status, answer.header("x-stitch-reason")), (502, Some("connect_refused")));
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-}
-
-/// A message, or trailers, as they stand in a body.
-fn frame(kind: u8, bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
-    [&[kind], &length[..], bytes].concat()
-}
-
-#[test]
-fn a_browser_calls_with_grpc_web() {
-    let echo = Echo::start();
-    let mut connection = Connection::open(echo.stitch.proxy());
-    let headers =
-        [("host", "echo"), ("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")];
-    let answer =
-        connection.request("POST", "/stitch.test.Echo/Unary", &headers, &frame(0, b"hello"));
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), Some("application/grpc-web+proto"));
-    let message = frame(0, b"hello");
-    assert_eq!(answer.body[..message.len()], message);
-    let trailers = &answer.body[message.len()..];
-    assert_eq!(trailers[0], 0x80);
-    let text = String::from_utf8_lossy(&trailers[5..]).into_owned();
-    assert!(text.contains("grpc-status: 0\r\n") || text.contains("grpc-status:0\r\n"), "{text}");
-    assert!(text.contains("x-trailer"), "{text}");
-    assert_eq!(echo.ended("Unary")["cancelled"], false);
 }

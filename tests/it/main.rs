@@ -14,6 +14,7 @@ mod examples;
 mod failures;
 mod forward;
 mod grpc;
+mod grpc_web;
 mod h2;
 mod half_open;
 mod https;
