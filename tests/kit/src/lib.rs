@@ -30,7 +30,9 @@ pub use certificates::{Certificate, Certificates};
 pub use process::{Exit, Output, Process, Run, Running, Signal};
 pub use programs::{NatsServer, Nginx, curl, node, python, python_http};
 pub use programs::{Postgres, PythonServer, Redis, psql, redis_cli};
-pub use programs::{events_python, grpc_call, grpc_call_tls, websocket_node, websocket_python};
+pub use programs::{
+    events_python, grpc_call, grpc_call_tls, grpc_web_call, websocket_node, websocket_python,
+};
 pub use scratch::Scratch;
 pub use stitch::{Ready, Stitch, StitchBuilder};
 pub use upstream::{Answer, Request, Upstream, digest};

@@ -1,4 +1,5 @@
-//! Clients in Python and Node that speak what the harness itself does not: gRPC, WebSocket, events.
+//! Clients in Python and Node that speak what the harness itself does not: gRPC, gRPC-Web, WebSocket,
+//! events.
 //!
 //! Each does one thing and tells as JSON what it saw; what it can do is at the top of the script in
 //! `scripts/`.
@@ -28,6 +29,25 @@ pub fn grpc_call_tls(port: u16, ca: &Path, authority: &str, call: &str, argument
 fn grpc_arguments(run: Run, address: &str, authority: &str, call: &str, argument: &str) -> Run {
     let run = run.args([address, authority, call]);
     if argument.is_empty() { run } else { run.arg(argument) }
+}
+
+/// One call of gRPC-Web of the kind `call`, to `url`, with `client`: `sonora` in Python; in Node
+/// `grpc-web-text`, `grpc-web`, `connect` and `connect-h2`, with the packages from this folder.
+/// `skipped` says that they are not there. `argument` is JSON, a timeout, or empty.
+#[track_caller]
+#[must_use]
+pub fn grpc_web_call(
+    client: &str,
+    packages: &Path,
+    url: &str,
+    call: &str,
+    argument: &str,
+) -> Value {
+    let run = match client {
+        "sonora" => python(include_str!("scripts/grpc_web_client.py")),
+        _ => node(include_str!("scripts/grpc_web_client.mjs")).arg(client).arg(packages),
+    };
+    told(run.args([url, call, argument]))
 }
 
 /// What Python's `websockets` sees of the server behind `url`, through the proxy at `proxy`: by

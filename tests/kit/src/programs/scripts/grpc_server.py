@@ -77,6 +77,20 @@ def fail(request, context, state):
     context.abort(CODES[code], message)
 
 
+def fail_late(request, context, state):
+    """Fails when its first message is on its way."""
+    yield b"0"
+    fail(request, context, state)
+
+
+def hold(request, context, state):
+    """Sends its first message, and then nothing for as long as it is let."""
+    over = threading.Event()
+    context.add_callback(over.set)
+    yield request
+    over.wait()
+
+
 def slow(request, context, state):
     """Answers after so many milliseconds, or is cancelled before."""
     left = context.time_remaining()
@@ -99,6 +113,8 @@ def main():
         "ClientStream": grpc.stream_unary_rpc_method_handler(noted("ClientStream", client_stream)),
         "Bidi": grpc.stream_stream_rpc_method_handler(noted("Bidi", bidi)),
         "Fail": grpc.unary_unary_rpc_method_handler(noted("Fail", fail)),
+        "FailLate": grpc.unary_stream_rpc_method_handler(noted("FailLate", fail_late)),
+        "Hold": grpc.unary_stream_rpc_method_handler(noted("Hold", hold)),
         "Slow": grpc.unary_unary_rpc_method_handler(noted("Slow", slow)),
     }
     server.add_generic_rpc_handlers((
