@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -14,14 +14,17 @@ use std::task::{Context, Poll, ready};
 use stitch_net::grpc::GRPC_STATUS;
 use stitch_net::{Body, BoxError};
 
+/// What asks for base64, as the type of a request or as what it accepts.
+const TEXT: &str = "application/grpc-web-text";
 /// Marks the frame that holds trailers.
 const TRAILERS: u8 = 0x80;
 
 /// A call that came as gRPC-Web.
 #[derive(Clone, Debug)]
 pub(crate) struct Web {
-    /// As the browser sent it.
+    /// The answer's.
     content_type: HeaderValue,
+    /// Whether the answer is in base64.
     text: bool,
 }
 
@@ -43,13 +46,19 @@ impl Web {
             *request.body_mut() = Body::boxed(Decoded { body, rest: BytesMut::new() });
         }
         let headers = request.headers_mut();
+        let web = if text || !accepts_text(headers) {
+            Self { content_type: content_type.clone(), text }
+        } else {
+            let content_type = HeaderValue::try_from(format!("{TEXT}{format}")).ok()?;
+            Self { content_type, text: true }
+        };
         headers.insert(CONTENT_TYPE, plain);
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.remove(CONTENT_LENGTH);
-        Some(Self { content_type, text })
+        Some(web)
     }
 
-    /// Takes the request's own content type back, for who answers in place of the service.
+    /// Makes the content type one of gRPC-Web again, for who answers in place of the service.
     pub fn restore(&self, headers: &mut HeaderMap) {
         headers.insert(CONTENT_TYPE, self.content_type.clone());
     }
@@ -72,6 +81,12 @@ impl Web {
         let body = Body::boxed(Encoded { body, text: self.text });
         Response::from_parts(head, body)
     }
+}
+
+/// Whether the answer has to be a text although the request is none (§Text-encoded streams).
+fn accepts_text(headers: &HeaderMap) -> bool {
+    let names_text = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(TEXT));
+    headers.get_all(ACCEPT).iter().any(names_text)
 }
 
 /// A request's body taken out of base64.
@@ -261,6 +276,21 @@ mod tests {
                     .collect::<Vec<_>>()
             );
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_a_text_when_only_that_is_accepted() {
+        let mut request = request("application/grpc-web+proto", Body::from("raw"));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(TEXT));
+        let web = Web::bridge(&mut request).unwrap();
+        assert_eq!(bytes(request.into_body()).await, "raw");
+        let response = Response::builder()
+            .header(CONTENT_TYPE, "application/grpc+proto")
+            .body(Body::from("abc"))
+            .unwrap();
+        let answer = web.answer(response);
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/grpc-web-text+proto");
+        assert_eq!(bytes(answer.into_body()).await, "YWJj");
     }
 
     #[tokio::test]
