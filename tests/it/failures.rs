@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use stitch_kit::http::{self, Connection, Response};
 use stitch_kit::{Running, Stitch, Upstream, free_port, python, wait_until};
@@ -276,6 +276,52 @@ fn a_body_over_the_limit_is_413_whether_or_not_it_says_so() {
     assert_eq!((answer.status, answer.header("x-stitch-reason")), (413, Some("too_large")));
     let answer = http::send(stitch.proxy(), "POST", "/", &[("host", "users")], &big[..1024]);
     assert_eq!(answer.json()["body_length"], 1024);
+}
+
+/// What a client hears that sends its body only after the answer has come.
+fn late_upload(stitch: &Stitch, target: &str, length: usize) -> String {
+    let mut client = TcpStream::connect(stitch.proxy()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head =
+        format!("POST {target} HTTP/1.1\r\nhost: broken\r\ncontent-length: {length}\r\n\r\n");
+    client.write_all(head.as_bytes()).unwrap();
+    assert_eq!(client.peek(&mut [0]).unwrap(), 1, "the answer is there");
+    // More than buffers hold, so that it ends only if somebody reads it.
+    for _ in 0..length / 65536 {
+        client.write_all(&[b'x'; 65536]).unwrap();
+    }
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).unwrap();
+    heard
+}
+
+#[test]
+fn an_answer_that_comes_before_the_upload_is_heard() {
+    let shop = Shop::with(&format!("{{ url: 'http://127.0.0.1:{}' }}", free_port()));
+    let heard = late_upload(&shop.stitch, "/a", 16 << 20);
+    assert!(heard.starts_with("HTTP/1.1 502 "), "{heard}");
+    assert!(heard.contains("connect_refused") && heard.trim_end().ends_with('}'), "{heard}");
+    let stitch = Stitch::up(
+        "proxy: { limits: { body: 1MiB } }\n\
+         services: { broken: { endpoints: [{ path: /a, method: POST, response: 200 }] } }",
+    );
+    let heard = late_upload(&stitch, "/a", 16 << 20);
+    assert!(heard.starts_with("HTTP/1.1 413 "), "{heard}");
+}
+
+#[test]
+fn a_program_that_uploads_first_hears_why_it_was_in_vain() {
+    let shop = Shop::with(&format!("{{ url: 'http://127.0.0.1:{}' }}", free_port()));
+    let told = python(
+        r#"
+import os, requests
+for _ in range(20):
+    answer = requests.post(os.environ["PROXY"] + "/a", headers={"host": "broken"}, data=bytes(8 << 20))
+    print(answer.status_code, answer.headers["x-stitch-reason"])
+"#,
+    );
+    let told = told.env("PROXY", shop.stitch.proxy_url()).output().success().stdout;
+    assert_eq!(told, "502 connect_refused\n".repeat(20));
 }
 
 #[test]

@@ -5,12 +5,14 @@
 //! [`super::watch`].
 
 use super::answer::{answer_h1, answer_h2};
+use super::farewell::{finish, linger};
 use super::handle::{Ending, Handle, Order, Phase};
 use super::stream::Stream;
 use super::streams::Streams;
 use crate::body::BoxError;
 use crate::peer::Peer;
 use crate::serve::Serve;
+use http::Request;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
@@ -20,9 +22,8 @@ use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// HTTP/2: requests that a client may have open at once on one connection.
 const STREAMS: u32 = 256;
@@ -98,14 +99,22 @@ where
     S::Body: Unpin,
 {
     peer.connection.enter(Phase::Idle);
-    let service = service_fn(|request| answer_h1(request, &serve, &peer));
+    let uploads = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        uploads.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        answer_h1(request, &serve, &peer)
+    });
     let connection = http1::Builder::new()
         .max_buf_size(header_bytes.max(8192))
         // Head and body in one buffer: a vectored write costs the system, and hyper, more than a copy.
         .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    converse(connection, &peer).await;
+    let over = converse(connection, &peer).await;
+    // An answer may come before all of its request has, or instead of it.
+    if let Some(stream) = over.filter(|_| uploads.load(Ordering::Relaxed)) {
+        Box::pin(linger(stream, &peer.connection)).await;
+    }
 }
 
 /// Serves one connection in either version.
@@ -146,7 +155,8 @@ where
     converse(connection, &peer).await;
 }
 
-async fn converse(mut connection: impl Conversation, peer: &Peer) {
+/// Until it is over; gives the stream back when hyper has ended it in good order.
+async fn converse(mut connection: impl Conversation, peer: &Peer) -> Option<Stream> {
     let handle = &peer.connection;
     let mut draining = false;
     let mut registered = false;
@@ -166,31 +176,41 @@ async fn converse(mut connection: impl Conversation, peer: &Peer) {
         })
         .await;
         match turn {
-            Turn::Done(Ok(())) => return,
-            Turn::Done(Err(error)) => return report(&error, peer),
+            Turn::Done(Ok(())) => return connection.into_stream().filter(|_| !draining),
+            Turn::Done(Err(error)) => {
+                if report(&error, peer)
+                    && let Some(stream) = connection.into_stream()
+                {
+                    Box::pin(linger(stream, handle)).await;
+                }
+                return None;
+            }
             Turn::Drain => {
                 draining = true;
                 connection.wind_up();
             }
-            Turn::IdleTimeout => return,
+            Turn::IdleTimeout => return None,
             Turn::HeaderTimeout => {
                 count_header_timeout(peer);
                 if let Some(stream) = connection.into_stream() {
-                    finish(stream, HEADER_TIMEOUT).await;
+                    Box::pin(finish(stream, HEADER_TIMEOUT, handle)).await;
                 }
-                return;
+                return None;
             }
             Turn::End(Ending::Raw(bytes)) => {
                 if let Some(stream) = connection.into_stream() {
-                    finish(stream, &bytes).await;
+                    Box::pin(finish(stream, &bytes, handle)).await;
                 }
-                return;
+                return None;
             }
-            Turn::End(Ending::Stall) => return until_drained(handle).await,
+            Turn::End(Ending::Stall) => {
+                until_drained(handle).await;
+                return None;
+            }
             // One more poll lets the IO wrapper set the linger option before the socket closes.
             Turn::End(Ending::Reset | Ending::Close) => {
                 let _ = (&mut connection).await;
-                return;
+                return None;
             }
         }
     }
@@ -232,22 +252,14 @@ pub(crate) fn count_header_timeout(peer: &Peer) {
     tracing::debug!(peer = %peer.remote, "Header section was not finished in time");
 }
 
-/// Writes the last bytes of a connection, for at most a second.
-pub(crate) async fn finish<Io: AsyncWrite + Unpin>(mut stream: Io, bytes: &[u8]) {
-    let write = async {
-        stream.write_all(bytes).await?;
-        stream.shutdown().await
-    };
-    // The peer may be gone or not reading; either way the connection is over.
-    let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
-}
-
-/// A connection that broke is normal; what the peer sent wrong is counted.
-fn report(error: &hyper::Error, peer: &Peer) {
-    if error.is_parse() || error.is_parse_too_large() {
+/// A connection that broke is normal; what the peer sent wrong is counted. Whether it did.
+fn report(error: &hyper::Error, peer: &Peer) -> bool {
+    let refused = error.is_parse() || error.is_parse_too_large();
+    if refused {
         metrics::counter!("stitch_bad_requests_total", "reason" => "bad_request").increment(1);
         tracing::debug!(peer = %peer.remote, %error, "Refused what is not HTTP");
     } else {
         tracing::trace!(peer = %peer.remote, %error, "Connection ended");
     }
+    refused
 }

@@ -8,6 +8,7 @@ mod delegate;
 mod drive;
 #[cfg(test)]
 mod drive_tests;
+mod farewell;
 mod handle;
 mod handshake;
 mod host;
@@ -21,8 +22,9 @@ mod watch;
 mod watched;
 
 pub use ahead::{Ahead, ReadAhead};
-pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, finish};
+pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout};
 pub use drive::{drive, drive_h1};
+pub(crate) use farewell::finish;
 pub(crate) use handle::Phase;
 pub use handle::{Ending, Handle, Occupied};
 pub use handshake::{chose_h2, read_hello, terminate};

@@ -37,7 +37,9 @@ where
     async fn handle(self: Arc<Self>, mut io: ConnIo, peer: Peer) {
         match read_until(&mut io, &peer.connection, Opening::of_http).await {
             Ok(Opening::Tls) if self.serve.speaks_tls() => Box::pin(self.greet(io, peer)).await,
-            Ok(_) if self.serve.requires_tls() => finish(io, TLS_ONLY).await,
+            Ok(_) if self.serve.requires_tls() => {
+                Box::pin(finish(io, TLS_ONLY, &peer.connection)).await;
+            }
             Ok(Opening::Http2) => Box::pin(self.drive(Stream::Plain(io), peer, true)).await,
             // The usual case stands here itself: each future within a future costs every request.
             Ok(Opening::Http1 | Opening::Tls | Opening::Opaque) => {
@@ -46,7 +48,7 @@ where
             }
             Err(Unopened::HeaderTimeout) => {
                 count_header_timeout(&peer);
-                finish(io, HEADER_TIMEOUT).await;
+                Box::pin(finish(io, HEADER_TIMEOUT, &peer.connection)).await;
             }
             // Too little to tell, and no more will come: HTTP/1 says what is wrong with it.
             Err(Unopened::Closed) if !io.ahead().is_empty() => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Result;
 use std::path::Path;
 
-/// Folders that hold nothing a person wrote.
+/// What holds nothing that a person wrote; `.git` is a file in a linked worktree.
 const SKIPPED: [&str; 5] = [".git", "target", "node_modules", "__pycache__", "coverage"];
 
 /// Paths relative to the root, with `/`, and the text of those files that are text.
@@ -27,10 +27,11 @@ impl Tree {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
             if entry.file_type()?.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
-                    self.walk(&entry.path(), &format!("{path}/"))?;
-                }
+                self.walk(&entry.path(), &format!("{path}/"))?;
             } else if let Ok(bytes) = std::fs::read(entry.path()) {
                 self.0.insert(path, String::from_utf8(bytes).ok());
             }
