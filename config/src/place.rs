@@ -68,6 +68,14 @@ impl Sources {
         }
     }
 
+    /// A path as the file that holds a place means it.
+    pub fn relative(&self, place: Place, path: impl AsRef<Path>) -> PathBuf {
+        match self.path(place).and_then(Path::parent) {
+            Some(parent) => parent.join(path),
+            None => path.as_ref().to_owned(),
+        }
+    }
+
     /// The path of a file as it was given on the command line or in `include`.
     pub fn path(&self, place: Place) -> Option<&Path> {
         self.source(place).map(|source| source.path.as_path())
@@ -135,8 +143,10 @@ mod tests {
         assert_eq!(sources.locate(place).to_string(), "dir/a.yaml:3:2");
         assert_eq!(sources.text(place).map(|text| text.len()), Some(11));
         assert_eq!(sources.directory(place), Path::new("dir"));
+        assert_eq!(sources.relative(place, "a.pem"), Path::new("dir/a.pem"));
         assert_eq!(sources.paths().count(), 1);
         let unknown = Place { file: 7, ..place };
         assert_eq!((sources.line(unknown), sources.directory(unknown)), (None, PathBuf::from(".")));
+        assert_eq!(sources.relative(unknown, "./a.pem"), Path::new("./a.pem"));
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<RawResponse>) -> Respons
                 (Some(At { value: Data::Text(text), .. }), None) => ResponseBody::Text(text),
                 (Some(body), None) => ResponseBody::Json(body.value),
                 (None, Some(file)) => {
-                    let path = cx.sources.directory(file.spot.place).join(&file.value.0);
+                    let path = cx.sources.relative(file.spot.place, &file.value.0);
                     ResponseBody::File(path, file.spot.place)
                 }
                 (None, None) => ResponseBody::Empty,

@@ -138,7 +138,7 @@ fn access_log(cx: &Context<'_>, raw: Option<&RawAccessLog>) -> AccessLog {
             Some("stdout") => AccessLogTarget::Stdout,
             Some(path) => {
                 let place = target.map(|to| to.spot.place).unwrap_or_default();
-                AccessLogTarget::File(cx.sources.directory(place).join(path))
+                AccessLogTarget::File(cx.sources.relative(place, path))
             }
         },
         only: raw.and_then(|raw| raw.only).map_or(AccessLogOnly::Errors, |only| only.0),

@@ -9,7 +9,7 @@ const LONGEST: usize = 107;
 
 /// The path as seen from here.
 pub(super) fn resolve(cx: &mut Context<'_>, spot: &Spot, path: &Path) -> PathBuf {
-    let path = cx.sources.directory(spot.place).join(path);
+    let path = cx.sources.relative(spot.place, path);
     let length = path.as_os_str().len();
     if length > LONGEST {
         cx.push(

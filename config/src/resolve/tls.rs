@@ -87,5 +87,5 @@ fn certificate(
 
 fn file(cx: &Context<'_>, name: &At<Word>) -> PemFile {
     let place = name.spot.place;
-    PemFile { path: cx.sources.directory(place).join(&name.value.0), place }
+    PemFile { path: cx.sources.relative(place, &name.value.0), place }
 }

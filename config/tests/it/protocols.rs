@@ -41,7 +41,7 @@ fn one_certificate_needs_no_list() {
     let config = config("proxy: { tls: { cert: a.crt, key: keys/a.key } }");
     let tls = config.proxy.tls.unwrap();
     assert_eq!(tls.certificates.len(), 1);
-    assert_eq!(files(&tls.certificates[0]), [Path::new("./a.crt"), Path::new("./keys/a.key")]);
+    assert_eq!(files(&tls.certificates[0]), [Path::new("a.crt"), Path::new("keys/a.key")]);
     assert_eq!(tls.client_ca, None);
 }
 
