@@ -32,6 +32,9 @@ pub enum Failure {
         /// What is wrong with it.
         what: String,
     },
+    /// The answer to an upgrade over HTTP/2 has this status, which would be consent (RFC 8441 §5),
+    /// and nobody has given it.
+    NotSwitched(u16),
     /// No response headers in time.
     TimeoutRequest {
         /// The endpoint as configured.
@@ -86,7 +89,7 @@ impl Failure {
                 Reason::Denied
             }
             Self::Reset { .. } => Reason::UpstreamReset,
-            Self::Protocol { .. } => Reason::UpstreamProtocol,
+            Self::Protocol { .. } | Self::NotSwitched(_) => Reason::UpstreamProtocol,
             Self::TimeoutRequest { .. } | Self::Deadline { .. } => Reason::TimeoutRequest,
             Self::NoEndpoint => Reason::NoHealthyEndpoint,
             Self::Gone(_) => Reason::NoService,
@@ -147,6 +150,9 @@ impl Failure {
             Self::Protocol { endpoint, what } => {
                 format!("{who} at {endpoint} did not answer in HTTP: {what}")
             }
+            Self::NotSwitched(status) => {
+                format!("{who} did not take the upgrade: it answered {status} as to any request")
+            }
             Self::TimeoutRequest { endpoint, limit } => {
                 format!("{who} at {endpoint} did not answer within {limit:?} (timeout.request)")
             }
@@ -190,6 +196,9 @@ impl Failure {
                 "a url or a proxy variable leads back here; give the service its real address"
                     .into(),
             ),
+            Self::NotSwitched(_) => {
+                Some("does a WebSocket live at this path? mocks have none".into())
+            }
             Self::Protocol { .. } => {
                 Some("is the port right, and does the service speak plain HTTP/1.1 there?".into())
             }
@@ -275,6 +284,7 @@ mod tests {
                 502,
                 "upstream_protocol",
             ),
+            (Failure::NotSwitched(200), 502, "upstream_protocol"),
             (Failure::TimeoutRequest { endpoint: endpoint(), limit }, 504, "timeout_request"),
             (Failure::Deadline { endpoint: endpoint(), limit }, 504, "timeout_request"),
             (Failure::NoEndpoint, 503, "no_healthy_endpoint"),

@@ -1,5 +1,6 @@
 //! What is learnt about a request when it arrives, and the marks put on its answer.
 
+use super::{Answer, Answered};
 use crate::access_log::AccessLog;
 use crate::grpc::Deadline;
 use crate::hygiene::{self, REQUEST_ID};
@@ -12,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::upgrade::OnUpgrade;
@@ -90,6 +91,19 @@ impl Call {
             *body = Body::boxed(Limited::new(std::mem::take(body), bytes));
         }
         Ok(())
+    }
+
+    /// Lets an answer pass, unless a client would take it for consent to an upgrade that nobody has
+    /// agreed to: over HTTP/2 every 2xx is (RFC 8441 §5).
+    pub fn agreed(&self, answer: Answer) -> Answered {
+        let status = answer.response.status();
+        if self.upgrade.is_some()
+            && self.request.version() == Version::HTTP_2
+            && status.is_success()
+        {
+            return Err(Failure::NotSwitched(status.as_u16()).into());
+        }
+        Ok(answer)
     }
 
     /// Puts the request id on an answer.

@@ -236,7 +236,7 @@ fn depart(
     answered: Answered,
     call: &mut Call,
 ) -> Response<Body> {
-    let mut answer = match answered {
+    let mut answer = match answered.and_then(|answer| call.agreed(answer)) {
         Ok(answer) => {
             attribute(proxy, snapshot, &answer, call);
             answer

@@ -77,6 +77,22 @@ fn asks(client: &mut Connection) {
 }
 
 #[test]
+fn an_ordinary_answer_to_an_upgrade_is_a_refusal() {
+    let upstream = Upstream::echo();
+    let stitch = behind(&upstream, "60s");
+    let mut client = client(&stitch);
+    for (host, path) in [("shop", "/a"), ("users", "/a?status=200")] {
+        let fields = [&[(":protocol", "websocket")][..], &request("CONNECT", host, path)].concat();
+        let tunnel = client.request(&fields, false);
+        let answer = client.finish(tunnel);
+        assert_eq!(answer.status, Some(502), "{host}: {answer:?}");
+        let why = String::from_utf8_lossy(&answer.body);
+        assert!(why.contains("did not take the upgrade: it answered 200"), "{why}");
+    }
+    asks(&mut client);
+}
+
+#[test]
 fn a_silent_tunnel_ends_while_its_neighbours_go_on() {
     let upstream = sockets();
     let stitch = behind(&upstream, "500ms");
