@@ -5,13 +5,14 @@
 //! [`super::watch`].
 
 use super::answer::{answer_h1, answer_h2};
-use super::farewell::{finish, linger};
+use super::farewell::{dismiss, finish};
 use super::handle::{Ending, Handle, Order, Phase};
 use super::stream::Stream;
 use super::streams::Streams;
 use crate::body::BoxError;
 use crate::peer::Peer;
 use crate::serve::Serve;
+use bytes::Bytes;
 use http::Request;
 use http_body::Body;
 use hyper::body::Incoming;
@@ -45,12 +46,22 @@ enum Turn<R> {
     End(Ending),
 }
 
+/// What is left to do when a conversation is over.
+enum Finale {
+    /// Nothing: the connection is closed.
+    Close,
+    /// hyper has ended it in good order.
+    Ended,
+    /// The client has to hear this yet, besides what hyper has told it.
+    Say(Bytes),
+    /// It did not go on with what it had begun.
+    Dismiss,
+}
+
 /// One of hyper's connections.
 trait Conversation: Future<Output = hyper::Result<()>> + Unpin {
     /// Lets it end with what is under way.
     fn wind_up(&mut self);
-    /// The stream beneath, to write what hyper would not.
-    fn into_stream(self) -> Option<Stream>;
 }
 
 impl<S, B> Conversation for http1::UpgradeableConnection<TokioIo<Stream>, S>
@@ -63,10 +74,6 @@ where
 {
     fn wind_up(&mut self) {
         Pin::new(self).graceful_shutdown();
-    }
-
-    fn into_stream(self) -> Option<Stream> {
-        self.into_parts().map(|parts| parts.io.into_inner())
     }
 }
 
@@ -81,10 +88,6 @@ where
 {
     fn wind_up(&mut self) {
         Pin::new(self).graceful_shutdown();
-    }
-
-    fn into_stream(self) -> Option<Stream> {
-        None
     }
 }
 
@@ -104,16 +107,31 @@ where
         uploads.store(!request.body().is_end_stream(), Ordering::Relaxed);
         answer_h1(request, &serve, &peer)
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_buf_size(header_bytes.max(8192))
         // Head and body in one buffer: a vectored write costs the system, and hyper, more than a copy.
         .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let over = converse(connection, &peer).await;
-    // An answer may come before all of its request has, or instead of it.
-    if let Some(stream) = over.filter(|_| uploads.load(Ordering::Relaxed)) {
-        Box::pin(linger(stream, &peer.connection)).await;
+    let finale = match converse(&mut connection, &peer).await {
+        // An answer may come before all of its request has, or instead of it.
+        Finale::Ended if uploads.load(Ordering::Relaxed) => Finale::Say(Bytes::new()),
+        finale => finale,
+    };
+    let stream = || connection.into_parts().map(|parts| parts.io.into_inner());
+    // Boxed: few connections end with more words.
+    match finale {
+        Finale::Close | Finale::Ended => {}
+        Finale::Dismiss => {
+            if let Some(stream) = stream() {
+                Box::pin(dismiss(stream, HEADER_TIMEOUT)).await;
+            }
+        }
+        Finale::Say(bytes) => {
+            if let Some(stream) = stream() {
+                Box::pin(finish(stream, &bytes, &peer.connection)).await;
+            }
+        }
     }
 }
 
@@ -144,7 +162,7 @@ where
 {
     peer.connection.enter(Phase::Between);
     let service = service_fn(|request| answer_h2(request, &serve, &peer));
-    let connection = http2::Builder::new(Streams(peer.connection.clone()))
+    let mut connection = http2::Builder::new(Streams(peer.connection.clone()))
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -152,11 +170,11 @@ where
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(stream), service);
-    converse(connection, &peer).await;
+    converse(&mut connection, &peer).await;
 }
 
-/// Until it is over; gives the stream back when hyper has ended it in good order.
-async fn converse(mut connection: impl Conversation, peer: &Peer) -> Option<Stream> {
+/// Until hyper is done with it, or the handle has ended it.
+async fn converse(connection: &mut impl Conversation, peer: &Peer) -> Finale {
     let handle = &peer.connection;
     let mut draining = false;
     let mut registered = false;
@@ -172,45 +190,31 @@ async fn converse(mut connection: impl Conversation, peer: &Peer) -> Option<Stre
                 registered = false;
                 return Poll::Ready(turn);
             }
-            Pin::new(&mut connection).poll(cx).map(Turn::Done)
+            Pin::new(&mut *connection).poll(cx).map(Turn::Done)
         })
         .await;
         match turn {
-            Turn::Done(Ok(())) => return connection.into_stream().filter(|_| !draining),
-            Turn::Done(Err(error)) => {
-                if report(&error, peer)
-                    && let Some(stream) = connection.into_stream()
-                {
-                    Box::pin(linger(stream, handle)).await;
-                }
-                return None;
-            }
+            Turn::Done(Ok(())) if draining => return Finale::Close,
+            Turn::Done(Ok(())) => return Finale::Ended,
+            Turn::Done(Err(error)) if report(&error, peer) => return Finale::Say(Bytes::new()),
+            Turn::Done(Err(_)) | Turn::IdleTimeout => return Finale::Close,
             Turn::Drain => {
                 draining = true;
                 connection.wind_up();
             }
-            Turn::IdleTimeout => return None,
             Turn::HeaderTimeout => {
                 count_header_timeout(peer);
-                if let Some(stream) = connection.into_stream() {
-                    Box::pin(finish(stream, HEADER_TIMEOUT, handle)).await;
-                }
-                return None;
+                return Finale::Dismiss;
             }
-            Turn::End(Ending::Raw(bytes)) => {
-                if let Some(stream) = connection.into_stream() {
-                    Box::pin(finish(stream, &bytes, handle)).await;
-                }
-                return None;
-            }
+            Turn::End(Ending::Raw(bytes)) => return Finale::Say(bytes),
             Turn::End(Ending::Stall) => {
                 until_drained(handle).await;
-                return None;
+                return Finale::Close;
             }
             // One more poll lets the IO wrapper set the linger option before the socket closes.
             Turn::End(Ending::Reset | Ending::Close) => {
-                let _ = (&mut connection).await;
-                return None;
+                let _ = connection.await;
+                return Finale::Close;
             }
         }
     }

@@ -18,12 +18,18 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Bytes that are thrown away at a time.
 const PIECE: usize = 16 * 1024;
 
-/// Writes the last bytes of a connection, and lets the client hear them.
+/// Writes the last bytes of a connection whose client has had its time.
+pub(crate) async fn dismiss<Io: AsyncWrite + Unpin>(mut stream: Io, bytes: &[u8]) {
+    // The peer may be gone or not reading; either way the connection is over.
+    let _ = timeout(WRITE, stream.write_all(bytes)).await;
+}
+
+/// Writes the last bytes of a connection, if there are any, and lets the client hear them and what
+/// went before.
 pub(crate) async fn finish<Io>(mut stream: Io, bytes: &[u8], handle: &Handle)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    // The peer may be gone or not reading; either way the connection is over.
     if let Ok(Ok(())) = timeout(WRITE, stream.write_all(bytes)).await {
         linger(stream, handle).await;
     }
@@ -31,7 +37,7 @@ where
 
 /// Says that nothing more will come, and throws away what does, until the client has closed too or
 /// had its time.
-pub(super) async fn linger<Io>(mut stream: Io, handle: &Handle)
+async fn linger<Io>(mut stream: Io, handle: &Handle)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {

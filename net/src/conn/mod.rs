@@ -24,7 +24,7 @@ mod watched;
 pub use ahead::{Ahead, ReadAhead};
 pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout};
 pub use drive::{drive, drive_h1};
-pub(crate) use farewell::finish;
+pub(crate) use farewell::{dismiss, finish};
 pub(crate) use handle::Phase;
 pub use handle::{Ending, Handle, Occupied};
 pub use handshake::{chose_h2, read_hello, terminate};

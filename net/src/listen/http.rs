@@ -3,7 +3,7 @@
 use super::accept::Handler;
 use crate::conn::{
     ConnIo, HEADER_TIMEOUT, Opening, ReadAhead as _, Stream, Unopened, chose_h2,
-    count_header_timeout, drive, drive_h1, finish, read_hello, read_until, terminate,
+    count_header_timeout, dismiss, drive, drive_h1, finish, read_hello, read_until, terminate,
 };
 use crate::peer::Peer;
 use crate::serve::{Greeting, Serve};
@@ -48,11 +48,11 @@ where
             }
             Err(Unopened::HeaderTimeout) => {
                 count_header_timeout(&peer);
-                Box::pin(finish(io, HEADER_TIMEOUT, &peer.connection)).await;
+                Box::pin(dismiss(io, HEADER_TIMEOUT)).await;
             }
             // Too little to tell, and no more will come: HTTP/1 says what is wrong with it.
             Err(Unopened::Closed) if !io.ahead().is_empty() => {
-                self.drive(Stream::Plain(io), peer, false).await;
+                Box::pin(self.drive(Stream::Plain(io), peer, false)).await;
             }
             Err(Unopened::Closed | Unopened::Told) => {}
         }

@@ -50,7 +50,8 @@ impl<H: Handler> Handler for Proxied<H> {
 
 async fn handle_introduced<H: Handler>(inner: Arc<H>, mut io: ConnIo, mut peer: Peer) {
     if introduce(&mut io, &mut peer).await {
-        inner.handle(io, peer).await;
+        // Boxed: the room for what is not required here would cost every connection.
+        Box::pin(inner.handle(io, peer)).await;
     } else {
         metrics::counter!("stitch_bad_requests_total", "reason" => "proxy_protocol").increment(1);
         tracing::debug!(peer = %peer.remote, "Closed what did not begin with a PROXY header");
