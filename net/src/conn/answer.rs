@@ -10,6 +10,7 @@ use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::serve::Serve;
 use bytes::Bytes;
+use futures_util::future::{self, FutureExt as _};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
@@ -25,7 +26,8 @@ type Departure<S> = Response<Departing<Either<<S as Serve>::Body, Body>>>;
 
 /// Answers a request that came over HTTP/1.
 ///
-/// Not an `async fn`: those copy their arguments into the future that hyper then moves about.
+/// Neither an `async fn` nor a block: those keep what they are made from beside what they await, and
+/// hyper moves what it is given about.
 pub(super) fn answer_h1<S: Serve>(
     request: Request<Incoming>,
     serve: &Arc<S>,
@@ -37,17 +39,13 @@ pub(super) fn answer_h1<S: Serve>(
         Some(why) => {
             let mut response = refusal(why, &request);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            Err(Box::new(response))
+            Answer::Refused(Box::new(response))
         }
-        None => Ok(serve.serve(request.map(Body::from), peer.clone())),
+        None => Answer::Coming(serve.serve(request.map(Body::from), peer.clone())),
     };
-    async move {
-        let response = match answer {
-            Ok(answer) => answer.await.map(Either::Left),
-            Err(refusal) => refusal.map(Either::Right),
-        };
-        Ok(response.map(|body| Departing { body, rest: Bytes::new(), answering, ends_by_close }))
-    }
+    depart(answer, move |response| {
+        response.map(|body| Departing { body, rest: Bytes::new(), answering, ends_by_close })
+    })
 }
 
 /// Answers a request that came over HTTP/2.
@@ -68,20 +66,39 @@ pub(super) fn answer_h2<S: Serve>(
     let uploads = tunnel.is_none() && !request.body().is_end_stream();
     let uploaded = uploads.then(Arc::<AtomicBool>::default);
     let answer = match refused {
-        Some(why) => Err(Box::new(refusal(why, &request))),
-        None => Ok(serve.serve(request.map(|body| arriving(body, uploaded.clone())), peer)),
+        Some(why) => Answer::Refused(Box::new(refusal(why, &request))),
+        None => {
+            Answer::Coming(serve.serve(request.map(|body| arriving(body, uploaded.clone())), peer))
+        }
     };
     streams::announce(Next::Stream(uploaded));
-    async move {
-        let response = match answer {
-            Ok(answer) => answer.await.map(Either::Left),
-            Err(refusal) => refusal.map(Either::Right),
-        };
+    depart(answer, move |response| {
         if let Some(tunnel) = tunnel.filter(|_| response.status().is_success()) {
             streams::announce(Next::Tunnel(tunnel));
         }
         let (rest, ends_by_close) = (Bytes::new(), false);
-        Ok(response.map(|body| Departing { body, rest, answering, ends_by_close }))
+        response.map(|body| Departing { body, rest, answering, ends_by_close })
+    })
+}
+
+/// A handler's answer, or ours.
+enum Answer<F> {
+    Coming(F),
+    Refused(Box<Response<Body>>),
+}
+
+/// Waits for an answer and makes of it what hyper sends.
+fn depart<B, D>(
+    answer: Answer<impl Future<Output = Response<B>>>,
+    pack: impl FnOnce(Response<Either<B, Body>>) -> D,
+) -> impl Future<Output = Result<D, Infallible>> {
+    match answer {
+        Answer::Coming(coming) => {
+            future::Either::Left(coming.map(|response| Ok(pack(response.map(Either::Left)))))
+        }
+        Answer::Refused(refusal) => {
+            future::Either::Right(future::ready(Ok(pack(refusal.map(Either::Right)))))
+        }
     }
 }
 

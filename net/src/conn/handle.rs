@@ -237,6 +237,11 @@ impl Handle {
         self.0.watch.open_within(self)
     }
 
+    /// The same for a request and its answer, which keep the connection busy by themselves.
+    pub(super) fn stream(&self) -> Self {
+        self.0.watch.open_stream(self)
+    }
+
     /// Resolves when whatever goes on over the connection has to end: no byte has moved for too
     /// long, or the connection was told to end.
     pub async fn cut(&self) {

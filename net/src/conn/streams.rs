@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -50,10 +50,11 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, task: F) {
         match NEXT.take() {
             Some(Next::Stream(uploaded)) => {
-                tokio::spawn(answer(task, self.0.clone(), uploaded));
+                // Boxed: a task is moved several times on its way, and this one is large.
+                tokio::spawn(answer(Box::pin(task), self.0.clone(), uploaded));
             }
             Some(Next::Tunnel(tunnel)) => {
-                tokio::spawn(write(task, tunnel));
+                tokio::spawn(write(Box::pin(task), tunnel));
             }
             None => {
                 tokio::spawn(task);
@@ -64,11 +65,10 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 
 /// Answers until nothing has moved for too long.
 async fn answer(
-    task: impl Future<Output = ()>,
+    mut task: Pin<Box<impl Future<Output = ()>>>,
     connection: Handle,
     uploaded: Option<Arc<AtomicBool>>,
 ) {
-    let mut task = pin!(task);
     let mut own = None;
     poll_fn(|cx| {
         MOVED.set(false);
@@ -78,7 +78,7 @@ async fn answer(
         let moved = MOVED.get() || uploaded.as_ref().is_some_and(take);
         // Most that can be answered at once never come here.
         let own = own.get_or_insert_with(|| {
-            let own = connection.within();
+            let own = connection.stream();
             own.enter(Phase::Busy);
             own
         });
@@ -102,8 +102,7 @@ fn take(uploaded: &Arc<AtomicBool>) -> bool {
 }
 
 /// Writes until the tunnel is told to end, or the client breaks it off.
-async fn write(task: impl Future<Output = ()>, tunnel: Handle) {
-    let mut task = pin!(task);
+async fn write(mut task: Pin<Box<impl Future<Output = ()>>>, tunnel: Handle) {
     poll_fn(|cx| {
         // Whoever tells it to end drops its side next, and so wakes this task.
         if tunnel.is_told(Order::End) { Poll::Ready(()) } else { task.as_mut().poll(cx) }

@@ -67,18 +67,24 @@ impl Watch {
 
     /// A handle for a new connection.
     pub fn open(&self, occupies: Option<Occupies>) -> Handle {
+        self.tick();
         self.add(Handle::new(self.clone(), occupies, None))
     }
 
-    /// A handle for something that goes on over a connection.
+    /// A handle for something that goes on over a connection and keeps it busy.
     pub(super) fn open_within(&self, around: &Handle) -> Handle {
         let occupies = Box::new(around.occupy());
+        self.tick();
         self.add(Handle::new(self.clone(), Some(occupies), Some(around.clone())))
     }
 
+    /// A handle for one of several requests of a connection that they keep busy. The clock may be a
+    /// sweep late, and so cheap enough for every request.
+    pub(super) fn open_stream(&self, around: &Handle) -> Handle {
+        self.add(Handle::new(self.clone(), None, Some(around.clone())))
+    }
+
     fn add(&self, handle: Handle) -> Handle {
-        self.tick();
-        handle.touch();
         let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.push(handle.downgrade());
         if connections.len() == 1 {
