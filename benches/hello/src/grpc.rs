@@ -4,6 +4,7 @@
 //! `grpc ADDRESS` binds, prints `ready ADDRESS` and serves until it is ended. It knows no protobuf:
 //! what a proxy has to carry is the framing and the trailers.
 
+use bench_hello::{accept, address};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
@@ -13,10 +14,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
-use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::net::TcpListener;
 
 /// Not compressed, five bytes long.
 const MESSAGE: &[u8] = b"\0\0\0\0\x05hello";
@@ -64,22 +63,12 @@ async fn call(mut request: Request<Incoming>) -> Result<Response<Reply>, Infalli
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let listener = TcpListener::bind(&address).await?;
-    writeln!(std::io::stdout(), "ready {}", listener.local_addr()?)?;
-    loop {
-        // A failed accept (out of descriptors, peer gone) must not end a measurement.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        stream.set_nodelay(true)?;
-        tokio::spawn(async move {
-            let served = http2::Builder::new(TokioExecutor::new())
-                .max_concurrent_streams(1024)
-                .serve_connection(TokioIo::new(stream), service_fn(call));
-            // A client that breaks off is the load generator's business.
-            let _ = served.await;
-        });
-    }
+    accept(&address(), |stream| async {
+        let served = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(1024)
+            .serve_connection(TokioIo::new(stream), service_fn(call));
+        // A client that breaks off is the load generator's business.
+        let _ = served.await;
+    })
+    .await
 }

@@ -4,6 +4,7 @@
 //! `hello ADDRESS` binds, prints `ready ADDRESS` and serves until it is ended. What the product
 //! costs above this is what its own work costs.
 
+use bench_hello::{accept, address};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -13,8 +14,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::io::Write;
-use tokio::net::TcpListener;
 
 async fn hello(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     // A body that breaks off ends the connection, which needs no answer.
@@ -26,22 +25,12 @@ async fn hello(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, 
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let listener = TcpListener::bind(&address).await?;
-    writeln!(std::io::stdout(), "ready {}", listener.local_addr()?)?;
-    loop {
-        // A failed accept (out of descriptors, peer gone) must not end a measurement.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        stream.set_nodelay(true)?;
-        tokio::spawn(async move {
-            let served = http1::Builder::new()
-                .pipeline_flush(true)
-                .serve_connection(TokioIo::new(stream), service_fn(hello));
-            // A client that breaks off is the load generator's business.
-            let _ = served.await;
-        });
-    }
+    accept(&address(), |stream| async {
+        let served = http1::Builder::new()
+            .pipeline_flush(true)
+            .serve_connection(TokioIo::new(stream), service_fn(hello));
+        // A client that breaks off is the load generator's business.
+        let _ = served.await;
+    })
+    .await
 }

@@ -4,16 +4,16 @@
 //! client connection and an upstream connection of its own. No proxy can cost less CPU than the
 //! system calls that remain here.
 
-use std::io::{Error, Write};
+use bench_hello::accept;
+use std::io::Error;
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// Enough that more would save no system calls: what loopback hands over at once.
 const BUFFER: usize = 64 << 10;
 
 async fn relay(mut client: TcpStream, upstream: String) -> std::io::Result<()> {
     let mut server = TcpStream::connect(upstream).await?;
-    client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER).await?;
     Ok(())
@@ -25,15 +25,10 @@ async fn main() -> std::io::Result<()> {
     let (Some(address), Some(upstream)) = (args.next(), args.next()) else {
         return Err(Error::other("usage: relay ADDRESS UPSTREAM"));
     };
-    let listener = TcpListener::bind(&address).await?;
-    writeln!(std::io::stdout(), "ready {}", listener.local_addr()?)?;
-    loop {
-        let Ok((client, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
-        };
+    accept(&address, |client| {
         let upstream = upstream.clone();
         // Either side breaking off ends the pair and nothing else.
-        tokio::spawn(async move { relay(client, upstream).await });
-    }
+        async { drop(relay(client, upstream).await) }
+    })
+    .await
 }
