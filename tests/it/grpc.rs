@@ -7,13 +7,14 @@ use stitch_kit::{
     Certificates, PythonServer, Stitch, Upstream, curl, free_port, grpc_call, grpc_call_tls,
 };
 
-struct Echo {
-    stitch: Stitch,
-    server: PythonServer,
+/// A server of gRPC behind stitch.
+pub(crate) struct Echo {
+    pub(crate) stitch: Stitch,
+    pub(crate) server: PythonServer,
 }
 
 impl Echo {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let server = PythonServer::grpc();
         let stitch = Stitch::up(&format!(
             "services: {{ echo: {{ url: '{}', port: 0 }} }}",

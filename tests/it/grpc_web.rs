@@ -3,10 +3,11 @@
 //! Python's sonora is always there; the libraries for Node are when npm could be had. All of them read
 //! frames, trailers and base64 by themselves, so what they tell is what a page would see.
 
+use crate::grpc::Echo;
 use serde_json::{Value, json};
 use std::path::Path;
 use stitch_kit::http::Connection;
-use stitch_kit::{PythonServer, Stitch, free_port, grpc_web_call};
+use stitch_kit::{Stitch, free_port, grpc_web_call};
 
 /// `application/grpc-web+proto` in Python, `-text` and `+proto` over `XMLHttpRequest`, `+proto` and
 /// `+json` over HTTP/1.1 and HTTP/2.
@@ -14,21 +15,7 @@ const CLIENTS: [&str; 5] = ["sonora", "grpc-web-text", "grpc-web", "connect", "c
 /// Those that give a message out before the next one is there.
 const AT_ONCE: [&str; 3] = ["grpc-web-text", "connect", "connect-h2"];
 
-struct Echo {
-    stitch: Stitch,
-    server: PythonServer,
-}
-
 impl Echo {
-    fn start() -> Self {
-        let server = PythonServer::grpc();
-        let stitch = Stitch::up(&format!(
-            "services: {{ echo: {{ url: '{}', port: 0 }} }}",
-            server.url("h2c")
-        ));
-        Self { stitch, server }
-    }
-
     /// Makes the same call with each of the clients.
     fn each(&self, clients: &[&str], call: &str, argument: &str, expect: impl Fn(&str, &Value)) {
         each(clients, &self.stitch.service_url("echo"), call, argument, expect);
