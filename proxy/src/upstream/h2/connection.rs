@@ -1,10 +1,11 @@
 //! One connection: its handshake, its limits, and the task that drives it.
 
-use super::health::{Health, Heard};
+use super::health::Health;
 use crate::upstream::{ExchangeError, Wire};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use std::sync::Arc;
+use tokio_util::io::InspectReader;
 
 /// Most exchanges on one connection, whatever the endpoint allows.
 pub(super) const EXCHANGES: u32 = 256;
@@ -43,7 +44,9 @@ pub(in crate::upstream) async fn open(wire: Wire) -> Result<Opened, ExchangeErro
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(HEADERS);
     let health = Arc::new(Health::default());
-    let (send, mut connection) = builder.handshake(Heard::new(wire, health.clone())).await?;
+    let hearing = health.clone();
+    let wire = InspectReader::new(wire, move |_: &[u8]| hearing.hear());
+    let (send, mut connection) = builder.handshake(wire).await?;
     let (questions, asking) = (connection.ping_pong(), health.clone());
     tokio::spawn(async move {
         tokio::select! {

@@ -5,12 +5,7 @@
 //! that began. It gets no new exchanges until something is, for which it is asked once (PING).
 
 use std::future::pending;
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 /// What is known of one connection.
@@ -31,6 +26,11 @@ impl Default for Health {
 }
 
 impl Health {
+    /// Something was heard.
+    pub fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How often something was heard.
     pub fn heard(&self) -> usize {
         self.heard.load(Ordering::Relaxed)
@@ -61,76 +61,17 @@ impl Health {
     }
 }
 
-/// A stream that tells what it hears.
-#[derive(Debug)]
-pub(super) struct Heard<S> {
-    stream: S,
-    health: Arc<Health>,
-}
-
-impl<S> Heard<S> {
-    pub fn new(stream: S, health: Arc<Health>) -> Self {
-        Self { stream, health }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if polled.is_ready() {
-            self.health.heard.fetch_add(1, Ordering::Relaxed);
-        }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt as _;
 
-    #[tokio::test]
-    async fn a_doubt_lasts_until_something_is_heard() {
-        let health = Arc::new(Health::default());
+    #[test]
+    fn a_doubt_lasts_until_something_is_heard() {
+        let health = Health::default();
         assert!(!health.is_doubted());
         health.doubt(0);
         assert!(health.is_doubted());
-        let mut heard = Heard::new(&b"ab"[..], health.clone());
-        heard.read_u8().await.unwrap();
+        health.hear();
         assert!(!health.is_doubted());
         // Something has been heard since that exchange began.
         health.doubt(0);
