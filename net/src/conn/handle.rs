@@ -78,7 +78,8 @@ pub(super) struct Shared {
     ending: Mutex<Option<Ending>>,
     waker: AtomicWaker,
     phase: AtomicU8,
-    /// Requests that are being answered; kept for HTTP/2 only, which answers several at once.
+    /// What keeps it busy: requests of HTTP/2, which answers several at once, and what is not HTTP
+    /// any more.
     busy: AtomicU32,
     /// When the phase began, or when a byte last moved in [`Phase::Busy`], by `clock`.
     since: AtomicU64,
@@ -190,6 +191,8 @@ impl Handle {
     /// One of several requests has been answered.
     pub(crate) fn finish_one(&self) {
         if self.0.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Whose patience it was is over with.
+            self.0.patience.store(0, Ordering::Relaxed);
             self.enter(Phase::Between);
         }
     }
@@ -207,9 +210,10 @@ impl Handle {
     /// Bytes have left.
     pub(crate) fn sent(&self) {
         match self.phase() {
-            Phase::Busy => self.touch(),
+            // The end of an answer leaves when the request counts as answered already.
+            Phase::Busy | Phase::Idle => self.touch(),
             Phase::Between if self.is_told(Order::Drain) => self.touch(),
-            Phase::Idle | Phase::Header | Phase::Between => {}
+            Phase::Header | Phase::Between => {}
         }
     }
 
@@ -225,7 +229,7 @@ impl Handle {
         Occupied(self.clone())
     }
 
-    /// Whether something goes on over the connection besides HTTP/1.
+    /// Whether anything but requests of HTTP/1 goes on over the connection.
     pub(crate) fn is_occupied(&self) -> bool {
         self.0.busy.load(Ordering::Relaxed) > 0
     }

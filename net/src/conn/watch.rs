@@ -137,19 +137,20 @@ impl Watch {
         self.tick();
         let limit = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let timers = self.0.timers;
-        let idle = match self.0.closing.load(Ordering::Acquire) {
+        let between = match self.0.closing.load(Ordering::Acquire) {
             true => timers.idle.min(FAREWELL),
             false => timers.idle,
         };
-        let (header, idle, stream) = (limit(timers.header), limit(idle), limit(timers.stream));
+        let (header, idle, stream) =
+            (limit(timers.header), limit(timers.idle), limit(timers.stream));
+        let between = limit(between);
         let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| {
             let Some(handle) = Handle::upgrade(connection) else { return false };
             match handle.phase() {
                 Phase::Header if handle.lasted() >= header => handle.tell(Order::HeaderTimeout),
-                Phase::Idle | Phase::Between if handle.lasted() >= idle => {
-                    handle.tell(Order::IdleTimeout);
-                }
+                Phase::Idle if handle.lasted() >= idle => handle.tell(Order::IdleTimeout),
+                Phase::Between if handle.lasted() >= between => handle.tell(Order::IdleTimeout),
                 Phase::Busy if handle.lasted() >= handle.patience().unwrap_or(stream) => {
                     handle.tell(Order::Stalled);
                 }
@@ -265,6 +266,36 @@ mod tests {
         assert!(silent.is_told(Order::IdleTimeout));
         assert!(!moving.is_told(Order::IdleTimeout) && !busy.is_told(Order::Stalled));
         watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_still_leaving_is_not_cut_by_a_drain() {
+        let watch = watch();
+        let leaving = watch.open(None);
+        leaving.enter(Phase::Idle);
+        let watching = tokio::spawn(watch.clone().keep());
+        watch.close();
+        // Its client takes the last bytes slowly.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            assert!(!leaving.is_told(Order::IdleTimeout));
+            leaving.sent();
+        }
+        tokio::time::sleep(Duration::from_secs(76)).await;
+        assert!(leaving.is_told(Order::IdleTimeout));
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_with_the_requests_that_it_was_for() {
+        let watch = watch();
+        let connection = watch.open(None);
+        connection.begin_one();
+        connection.wait_at_most(Duration::from_secs(3600));
+        let stream = connection.stream();
+        assert_eq!(stream.patience(), Some(3_600_000));
+        connection.finish_one();
+        assert_eq!(stream.patience(), None);
     }
 
     #[tokio::test(start_paused = true)]
