@@ -187,6 +187,8 @@ fn bytes_behind_a_refused_connect_never_arrive() {
     let mut connection = Connection::open(stitch.proxy());
     connection.send(text);
     assert_eq!(connection.read_response().status, 403);
+    // Nor is it taken for the next request.
+    assert!(connection.closes_within(PATIENCE));
     assert!(receiver.try_recv().is_err());
     assert_eq!(upstream.connections(), 0);
 }

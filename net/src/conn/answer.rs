@@ -35,6 +35,7 @@ pub(super) fn answer_h1<S: Serve>(
 ) -> impl Future<Output = Result<Departure<S>, Infallible>> + use<S> {
     let answering = Answering::alone(peer.connection.clone());
     let ends_by_close = request.version() < Version::HTTP_11;
+    let connects = *request.method() == Method::CONNECT;
     let answer = match host::refuse(&request).or_else(|| coding::refuse(&request)) {
         Some(why) => {
             let mut response = refusal(why, &request);
@@ -43,7 +44,11 @@ pub(super) fn answer_h1<S: Serve>(
         }
         None => Answer::Coming(serve.serve(request.map(Body::from), peer.clone())),
     };
-    depart(answer, move |response| {
+    depart(answer, move |mut response| {
+        // What was sent behind a CONNECT that is refused was not meant for us.
+        if connects && !response.status().is_success() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response.map(|body| Departing { body, rest: Bytes::new(), answering, ends_by_close })
     })
 }

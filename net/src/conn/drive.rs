@@ -13,7 +13,7 @@ use crate::body::BoxError;
 use crate::peer::Peer;
 use crate::serve::Serve;
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
@@ -37,9 +37,9 @@ const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 const SEND_BUFFER: usize = 128 * 1024;
 
 /// What the handle wants of the connection.
-enum Turn<R> {
+enum Turn {
     /// hyper is done with it.
-    Done(R),
+    Done(hyper::Result<()>),
     HeaderTimeout,
     IdleTimeout,
     Drain,
@@ -97,14 +97,19 @@ where
 /// `stream` is the connection itself, or what was found inside it: the bytes of a CONNECT tunnel are
 /// served by the same loop under the same handle. A header section larger than `header_bytes` is
 /// answered 431.
-pub async fn drive_h1<S: Serve>(stream: Stream, peer: Arc<Peer>, serve: Arc<S>, header_bytes: usize)
-where
+pub(crate) async fn drive_h1<S: Serve>(
+    stream: Stream,
+    peer: Arc<Peer>,
+    serve: Arc<S>,
+    header_bytes: usize,
+) where
     S::Body: Unpin,
 {
     peer.connection.enter(Phase::Idle);
     let uploads = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
-        uploads.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        let uploads_now = !request.body().is_end_stream() || *request.method() == Method::CONNECT;
+        uploads.store(uploads_now, Ordering::Relaxed);
         answer_h1(request, &serve, &peer)
     });
     let mut connection = http1::Builder::new()
@@ -177,6 +182,8 @@ where
 async fn converse(connection: &mut impl Conversation, peer: &Peer) -> Finale {
     let handle = &peer.connection;
     let mut draining = false;
+    // Whether nothing was going on when the drain came, so that there is nothing to hear.
+    let mut unused = false;
     let mut registered = false;
     loop {
         let turn = poll_fn(|cx| {
@@ -194,12 +201,13 @@ async fn converse(connection: &mut impl Conversation, peer: &Peer) -> Finale {
         })
         .await;
         match turn {
-            Turn::Done(Ok(())) if draining => return Finale::Close,
+            Turn::Done(Ok(())) if unused => return Finale::Close,
             Turn::Done(Ok(())) => return Finale::Ended,
             Turn::Done(Err(error)) if report(&error, peer) => return Finale::Say(Bytes::new()),
             Turn::Done(Err(_)) | Turn::IdleTimeout => return Finale::Close,
             Turn::Drain => {
                 draining = true;
+                unused = handle.phase() != Phase::Busy;
                 connection.wind_up();
             }
             Turn::HeaderTimeout => {
@@ -211,17 +219,13 @@ async fn converse(connection: &mut impl Conversation, peer: &Peer) -> Finale {
                 until_drained(handle).await;
                 return Finale::Close;
             }
-            // One more poll lets the IO wrapper set the linger option before the socket closes.
-            Turn::End(Ending::Reset | Ending::Close) => {
-                let _ = connection.await;
-                return Finale::Close;
-            }
+            Turn::End(Ending::Reset | Ending::Close) => return Finale::Close,
         }
     }
 }
 
 /// The order to obey next; those that no longer apply are taken back.
-fn next_order<R>(handle: &Handle, draining: bool) -> Option<Turn<R>> {
+fn next_order(handle: &Handle, draining: bool) -> Option<Turn> {
     if let Some(ending) = handle.ending() {
         return Some(Turn::End(ending));
     }

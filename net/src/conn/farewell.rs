@@ -41,19 +41,16 @@ async fn linger<Io>(mut stream: Io, handle: &Handle)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    // Without this only the drop of the stream would end it.
-    let _ending = handle.occupy();
+    // The stream of an unoccupied connection ends with its drop alone; see `ConnIo::poll_shutdown`.
+    let _occupied = handle.occupy();
     let listen = async {
         timeout(WRITE, stream.shutdown()).await??;
         let mut unwanted = vec![0; PIECE];
         while timeout(SILENCE, stream.read(&mut unwanted)).await?? > 0 {}
         io::Result::Ok(())
     };
-    tokio::select! {
-        // However it ends, it is over.
-        _ = timeout(LINGER, listen) => {}
-        () = handle.cut() => {}
-    }
+    // However it ends, it is over.
+    let _ = timeout(LINGER, listen).await;
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ mod watch;
 mod watched;
 
 pub use ahead::{Ahead, ReadAhead};
-pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout};
-pub use drive::{drive, drive_h1};
+pub use drive::drive;
+pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, drive_h1};
 pub(crate) use farewell::{dismiss, finish};
 pub(crate) use handle::Phase;
 pub use handle::{Ending, Handle, Occupied};
