@@ -1,7 +1,7 @@
 //! What a client begins with, told by its first bytes.
 
 use super::ahead::ReadAhead;
-use super::handle::{Handle, Order};
+use super::handle::{Handle, Order, Phase};
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -99,6 +99,10 @@ pub async fn read_until<T>(
     handle: &Handle,
     mut look: impl FnMut(&[u8]) -> Option<T>,
 ) -> Result<T, Unopened> {
+    if handle.phase() == Phase::Between {
+        // Whatever kept it busy is over, and something else begins.
+        handle.enter(if io.ahead().is_empty() { Phase::Idle } else { Phase::Header });
+    }
     poll_fn(|cx| {
         handle.register(cx);
         loop {

@@ -73,6 +73,8 @@ async fn answer(
     poll_fn(|cx| {
         MOVED.set(false);
         if task.as_mut().poll(cx).is_ready() {
+            // A tunnel that its client has given up in the meantime is written to by nobody.
+            NEXT.take();
             return Poll::Ready(());
         }
         let moved = MOVED.get() || uploaded.as_ref().is_some_and(take);

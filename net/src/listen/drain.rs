@@ -18,19 +18,9 @@ impl Drain {
         self.begun.clone()
     }
 
-    /// Whether draining has begun.
-    pub fn has_begun(&self) -> bool {
-        self.begun.is_cancelled()
-    }
-
     /// A share in the work that is waited for; ends when dropped.
     pub fn share(&self) -> TaskTrackerToken {
         self.work.token()
-    }
-
-    /// How many shares are out.
-    pub fn in_flight(&self) -> usize {
-        self.work.len()
     }
 
     /// Begins draining and waits until no work is left, at most `limit`. Returns how many shares
@@ -52,7 +42,7 @@ mod tests {
         let drain = Drain::default();
         let share = drain.share();
         assert_eq!(drain.drain(Duration::from_secs(1)).await, 1);
-        assert!(drain.has_begun());
+        assert!(drain.begun().is_cancelled());
         drop(share);
         assert_eq!(drain.drain(Duration::from_secs(1)).await, 0);
     }

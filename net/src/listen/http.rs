@@ -71,11 +71,14 @@ where
     async fn greet(&self, mut io: ConnIo, mut peer: Peer) {
         let hello = match read_hello(&mut io, &peer.connection).await {
             Ok(Sniffed::Hello(hello)) => hello,
-            // Only its first byte looked like TLS.
+            // Only its first bytes looked like TLS, or it is over already.
             Ok(_) | Err(Unopened::Closed) => {
                 return self.drive(Stream::Plain(io), peer, false).await;
             }
-            Err(Unopened::HeaderTimeout | Unopened::Told) => return,
+            Err(Unopened::HeaderTimeout) => {
+                return refuse(&peer, "the client's hello was not finished in time");
+            }
+            Err(Unopened::Told) => return,
         };
         match self.serve.greet(hello.sni.as_deref()) {
             Greeting::HandOver(take) => take(io, peer).await,

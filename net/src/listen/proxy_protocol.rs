@@ -4,7 +4,7 @@
 //! whoever reaches it directly could choose their own address.
 
 use super::accept::Handler;
-use crate::conn::{ConnIo, Phase, read_until};
+use crate::conn::{ConnIo, Phase, ReadAhead as _, Unopened, read_until};
 use crate::peer::Peer;
 use futures_util::future::Either;
 use proxy_header::{Error, ParseConfig, Protocol, ProxiedAddress, ProxyHeader};
@@ -49,28 +49,33 @@ impl<H: Handler> Handler for Proxied<H> {
 }
 
 async fn handle_introduced<H: Handler>(inner: Arc<H>, mut io: ConnIo, mut peer: Peer) {
-    if introduce(&mut io, &mut peer).await {
+    match introduce(&mut io, &mut peer).await {
         // Boxed: the room for what is not required here would cost every connection.
-        Box::pin(inner.handle(io, peer)).await;
-    } else {
-        metrics::counter!("stitch_bad_requests_total", "reason" => "proxy_protocol").increment(1);
-        tracing::debug!(peer = %peer.remote, "Closed what did not begin with a PROXY header");
+        Ok(true) => Box::pin(inner.handle(io, peer)).await,
+        // Balancers connect and close to see whether somebody is here, and a drain is nobody's fault.
+        Err(Unopened::Told) => {}
+        Err(Unopened::Closed) if io.ahead().is_empty() => {}
+        Ok(false) | Err(Unopened::Closed | Unopened::HeaderTimeout) => {
+            metrics::counter!("stitch_bad_requests_total", "reason" => "proxy_protocol")
+                .increment(1);
+            tracing::debug!(peer = %peer.remote, "Closed what did not begin with a PROXY header");
+        }
     }
 }
 
 /// Learns from the header who is calling; false when there is none.
-async fn introduce(io: &mut ConnIo, peer: &mut Peer) -> bool {
+async fn introduce(io: &mut ConnIo, peer: &mut Peer) -> Result<bool, Unopened> {
     // Whoever has to say something first gets as long for it as for the head of a request.
     peer.connection.enter(Phase::Header);
-    let Ok(Looked::Header(address, length)) = read_until(io, &peer.connection, look).await else {
-        return false;
+    let Looked::Header(address, length) = read_until(io, &peer.connection, look).await? else {
+        return Ok(false);
     };
     io.consume(length);
     if let Some((source, destination)) = address {
         (peer.remote, peer.local) = (source, destination);
     }
     peer.connection.enter(Phase::Idle);
-    true
+    Ok(true)
 }
 
 /// What the first bytes are.

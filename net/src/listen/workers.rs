@@ -48,16 +48,6 @@ impl Workers {
         Ok(Self { workers, turn: AtomicUsize::new(0), stop })
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.workers.len()
-    }
-
-    /// The runtimes, one per worker.
-    pub fn runtimes(&self) -> impl Iterator<Item = &Handle> {
-        self.workers.iter().map(|worker| &worker.runtime)
-    }
-
     /// The least loaded worker's runtime and a place in its load. Among equals it is the one whose
     /// thread asks: a connection that stays costs no wake-up.
     pub(super) fn least_loaded(&self) -> (&Handle, Place) {

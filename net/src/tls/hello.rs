@@ -31,8 +31,6 @@ pub enum Sniffed {
 pub struct ClientHello {
     /// The name it wants, in lower case and without a dot at its end.
     pub sni: Option<String>,
-    /// The protocols it offers, best first.
-    pub alpn: Vec<Vec<u8>>,
 }
 
 /// Looks at everything that a client has sent so far.
@@ -78,10 +76,7 @@ fn too_large() -> Sniffed {
 
 fn wanted(hello: &rustls::server::ClientHello<'_>) -> ClientHello {
     let name = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    ClientHello {
-        sni: hello.server_name().map(name),
-        alpn: hello.alpn().into_iter().flatten().map(<[u8]>::to_vec).collect(),
-    }
+    ClientHello { sni: hello.server_name().map(name) }
 }
 
 #[cfg(test)]
@@ -111,8 +106,7 @@ mod tests {
     }
 
     fn web(sni: Option<&str>) -> Sniffed {
-        let alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Sniffed::Hello(ClientHello { sni: sni.map(str::to_owned), alpn })
+        Sniffed::Hello(ClientHello { sni: sni.map(str::to_owned) })
     }
 
     fn refused(bytes: &[u8]) -> String {
