@@ -39,9 +39,10 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::told(ExitCode::Problems));
     }
     let config = Arc::new(loaded.config);
-    let story = match handshake::bytes(&config, &args.url) {
+    let snapshot = compile(&config, &engine);
+    let story = match handshake::bytes(&snapshot, &args.url) {
         Some((service, rule)) => of_bytes(service, rule, args),
-        None => of_request(&config, &engine, args)?,
+        None => of_request(&snapshot, &engine, args)?,
     };
     match args.format.format {
         Format::Json => {
@@ -72,13 +73,18 @@ fn of_bytes(service: &Service, rule: &str, args: &ExplainArgs) -> Story {
     Story { proxy, client, upstreams: Spoken::of(service).collect(), mocks: Vec::new() }
 }
 
-fn of_request(config: &Arc<Config>, engine: &Engine, args: &ExplainArgs) -> Result<Story, Failure> {
+/// The file as the proxy would see it.
+pub(super) fn compile(config: &Arc<Config>, engine: &Engine) -> Snapshot {
     let listeners = config.proxy.listen.iter().filter_map(ListenAddress::tcp).collect();
     let (admin, transparent) = (config.proxy.admin.listen, config.proxy.transparent.clone());
     let own = OwnAddresses { listeners, admin, transparent };
-    let snapshot = Snapshot::compile(config.clone(), engine, own, Credentials::default(), None);
-    let (role, request) = arriving(args, &snapshot)?;
-    let proxy = explain(&snapshot, &role, &request);
+    Snapshot::compile(config.clone(), engine, own, Credentials::default(), None)
+}
+
+fn of_request(snapshot: &Snapshot, engine: &Engine, args: &ExplainArgs) -> Result<Story, Failure> {
+    let config = &snapshot.config;
+    let (role, request) = arriving(args, snapshot)?;
+    let proxy = explain(snapshot, &role, &request);
     let client = Handshake::of(config, &args.url, &proxy);
     let unread = client.as_ref().is_some_and(Handshake::is_unread);
     let mocks = if unread { Vec::new() } else { mocks(&proxy, engine, &request) };

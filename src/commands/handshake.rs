@@ -11,9 +11,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
-use stitch_config::model::{Kind, ListenAddress, Service, Upstream};
+use stitch_config::model::{ListenAddress, Service};
 use stitch_config::pattern::{Authority, HostTable};
-use stitch_proxy::Explanation;
+use stitch_proxy::{Explanation, Snapshot};
 
 /// The port of `https` unless a URL names one.
 const HTTPS: u16 = 443;
@@ -80,29 +80,30 @@ impl<'a> Asked<'a> {
 }
 
 /// The service of bytes that takes a URL, and the rule by which it does.
-pub(super) fn bytes<'c>(config: &'c Config, url: &Uri) -> Option<(&'c Arc<Service>, &'static str)> {
+pub(super) fn bytes<'s>(
+    snapshot: &'s Snapshot,
+    url: &Uri,
+) -> Option<(&'s Arc<Service>, &'static str)> {
     let authority = url.authority()?;
-    let host = authority.host();
-    let tcp = || config.services.iter().filter(|service| service.kind == Kind::Tcp);
-    let own = tcp().find(|service| {
-        is_local(host) && service.port.is_some() && service.port == authority.port_u16()
+    let own = snapshot.tcp.iter().find(|service| {
+        let port = service.declared.port;
+        is_local(authority.host()) && port.is_some() && port == authority.port_u16()
     });
     if let Some(service) = own {
-        return Some((service, "1. the service's own port"));
+        return Some((&service.declared, "1. the service's own port"));
     }
     let asked = Asked::of(url)?;
-    let mut hosts = HostTable::default();
-    for service in tcp() {
-        service.hosts.iter().for_each(|host| hosts.insert(host, service));
-    }
+    let target = Authority { host: asked.host, port: Some(asked.port) };
     // At a listener of ours the client's TLS names a host alone.
-    let port = if asked.is_direct(config) { HTTPS } else { asked.port };
-    if let Some(service) = hosts.get(Authority { host: asked.host, port: Some(port) }) {
-        return Some((*service, "2. a declared host"));
+    let by_host = match asked.is_direct(&snapshot.config) {
+        true => snapshot.tcp.of_sni(asked.host),
+        false => snapshot.tcp.of_host(target),
+    };
+    if let Some(service) = by_host {
+        return Some((&service.declared, "2. a declared host"));
     }
-    let there = |upstream: &Upstream| upstream.host_port() == Some((asked.host, asked.port));
-    let by_url = tcp().find(|service| service.upstreams.iter().any(there));
-    by_url.map(|service| (service, "3. a target equal to the service's url"))
+    let by_url = snapshot.tcp.of_url(target);
+    by_url.map(|service| (&service.declared, "3. a target equal to the service's url"))
 }
 
 impl Handshake {

@@ -1,7 +1,10 @@
 //! URLs, and what becomes of their TLS.
 
+use super::super::explain;
 use super::*;
 use crate::testing;
+use stitch_config::Report;
+use stitch_mockd::Engine;
 
 const SERVICES: &str = "services:
   api: { url: 'https://api.example.com', hosts: api.example.com }
@@ -86,9 +89,11 @@ fn at_a_listener_certificates_of_the_file_are_shown() {
 
 #[test]
 fn bytes_take_their_port_their_hosts_inside_tls_and_their_url() {
-    let config = config("");
+    let config = Arc::new(config(""));
+    let engine = Engine::compile(&config, 0, None, &mut Report::default());
+    let snapshot = explain::compile(&config, &engine);
     let rule = |url: &str| {
-        let (service, rule) = bytes(&config, &url.parse().unwrap())?;
+        let (service, rule) = bytes(&snapshot, &url.parse().unwrap())?;
         assert_eq!(&*service.name, "db");
         rule.chars().next()
     };
@@ -98,7 +103,9 @@ fn bytes_take_their_port_their_hosts_inside_tls_and_their_url() {
     for url in ["https://db/", "https://db.localhost:8080/", "https://db.localhost/x"] {
         assert_eq!(rule(url), Some('2'), "{url}");
     }
-    assert_eq!(rule("https://db.example.com:5432/"), Some('3'));
+    for url in ["https://db.example.com:5432/", "https://DB.example.com:5432/"] {
+        assert_eq!(rule(url), Some('3'), "{url}");
+    }
     for url in ["http://db/", "https://db.example.com/", "http://far:15432/", "/x", "https://pay/"]
     {
         assert_eq!(rule(url), None, "{url}");

@@ -9,6 +9,8 @@ pub(super) struct Spoken {
     pub(super) service: String,
     pub(super) url: String,
     protocol: &'static str,
+    #[serde(skip)]
+    scheme: Scheme,
     /// For those that speak TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Verification>,
@@ -35,13 +37,14 @@ impl Spoken {
             service: service.name.to_string(),
             url: upstream.to_string(),
             protocol: protocol(upstream),
+            scheme: upstream.scheme,
             tls: Verification::of(&service.tls, upstream),
         })
     }
 
     /// Whether it is one of a service of bytes.
     pub(super) fn is_bytes(&self) -> bool {
-        self.protocol.starts_with(BYTES)
+        matches!(self.scheme, Scheme::Tcp | Scheme::Tls)
     }
 
     /// The url, and what it does not say by itself.
@@ -80,8 +83,6 @@ impl Verification {
     }
 }
 
-const BYTES: &str = "any bytes";
-
 fn protocol(upstream: &Upstream) -> &'static str {
     match (upstream.scheme, &upstream.address) {
         (Scheme::Tcp, UpstreamAddress::Unix(_)) => "any bytes over a socket",
@@ -89,7 +90,7 @@ fn protocol(upstream: &Upstream) -> &'static str {
         (Scheme::Http, _) => "HTTP/1.1",
         (Scheme::H2c, _) => "HTTP/2 without TLS",
         (Scheme::Https, _) => "HTTP/2 or HTTP/1.1 over TLS",
-        (Scheme::Tcp, _) => BYTES,
+        (Scheme::Tcp, _) => "any bytes",
         (Scheme::Tls, _) => "any bytes inside TLS",
     }
 }

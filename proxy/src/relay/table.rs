@@ -48,23 +48,31 @@ impl TcpServices {
     }
 
     /// Every service.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.by_name.values()
     }
 
     /// The service that declares the host which a client that begins TLS asks for.
-    pub(crate) fn of_sni(&self, name: &str) -> Option<&Arc<Service>> {
+    pub fn of_sni(&self, name: &str) -> Option<&Arc<Service>> {
         self.hosts.get(Authority { host: name, port: Some(443) })
     }
 
     /// The service that declares a host, or whose url is there.
     pub(crate) fn of_target(&self, target: Authority<'_>) -> Option<&Arc<Service>> {
-        self.hosts.get(target).or_else(|| {
-            let at = |(host, port, _): &&(String, u16, Arc<Service>)| {
-                target.port == Some(*port) && same_host(host, target.host)
-            };
-            self.urls.iter().find(at).map(|(_, _, service)| service)
-        })
+        self.of_host(target).or_else(|| self.of_url(target))
+    }
+
+    /// The service that declares a host.
+    pub fn of_host(&self, target: Authority<'_>) -> Option<&Arc<Service>> {
+        self.hosts.get(target)
+    }
+
+    /// The service whose url is there.
+    pub fn of_url(&self, target: Authority<'_>) -> Option<&Arc<Service>> {
+        let at = |(host, port, _): &&(String, u16, Arc<Service>)| {
+            target.port == Some(*port) && same_host(host, target.host)
+        };
+        self.urls.iter().find(at).map(|(_, _, service)| service)
     }
 
     /// The service whose url is at this address, by itself or by a name.

@@ -2,7 +2,7 @@
 //! and the system tries again for a quarter of an hour.
 //!
 //! A connection is doubted when an exchange on it was given up and nothing at all has been heard since
-//! that began. It gets no new exchanges until something is, for which it is asked once (PING).
+//! that began. Until something is heard it gets no new exchanges; one PING asks whether it lives.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
