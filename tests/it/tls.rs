@@ -3,11 +3,17 @@
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use stitch_kit::http::{self, Response};
-use stitch_kit::{Certificate, Certificates, Nginx, Output, Stitch, Upstream, curl, python};
+use stitch_kit::{
+    Certificate, Certificates, Nginx, Output, Stitch, Upstream, curl, python, wait_until,
+};
 
 /// What tells a service who its caller is by its certificate.
 const IDENTITY: &str = "x-forwarded-client-cert";
+
+/// How long a file that was replaced may take to be in force.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// curl asks `https://HOST` on this port of 127.0.0.1 and trusts this authority.
 fn ask(authority: &Certificates, host: &str, address: SocketAddr, args: &[&str]) -> Output {
@@ -20,9 +26,17 @@ fn ask(authority: &Certificates, host: &str, address: SocketAddr, args: &[&str])
 
 fn echo_behind(tls: &str, upstream: &Upstream) -> Stitch {
     Stitch::up(&format!(
-        "proxy: {{ tls: {{ {tls} }} }}\nservices: {{ a: {{ url: '{}', hosts: [a.test, b.test] }} }}",
+        "proxy: {{ access_log: {{ format: json, only: all }}, tls: {{ {tls} }} }}\n\
+         services: {{ a: {{ url: '{}', hosts: [a.test, b.test] }} }}",
         upstream.url()
     ))
+}
+
+/// As [`ask`] for a.test, with a certificate of the client's own and another one's name.
+fn ask_as(authority: &Certificates, address: SocketAddr, certificate: &Certificate) -> Output {
+    let [cert, key] = [&certificate.cert, &certificate.key].map(|path| path.display().to_string());
+    let args = ["--cert", &cert, "--key", &key, "-H", &format!("{IDENTITY}: mallory")];
+    ask(authority, "a.test", address, &args)
 }
 
 #[test]
@@ -54,6 +68,34 @@ fn one_port_takes_tls_and_plain_connections() {
 }
 
 #[test]
+fn curl_speaks_tls_to_its_proxy() {
+    let authority = Certificates::new();
+    let upstream = Upstream::echo();
+    let stitch = echo_behind(&authority.issue(&["proxy.test", "127.0.0.1"]).yaml(), &upstream);
+    let port = stitch.proxy().port();
+    let through = |trusted: &Certificates, more: &[&str]| {
+        let (proxy, ca) = (format!("https://proxy.test:{port}"), trusted.ca());
+        let resolve = format!("proxy.test:{port}:127.0.0.1");
+        let connected = ["-w", "\n%{http_connect}", "--resolve", &resolve, "-x", &proxy];
+        let args = ["--proxy-cacert", ca.to_str().unwrap(), "--fail", "http://a.test/hello"];
+        curl(&[&connected, &args[..], more].concat())
+    };
+    for (tunnel, connected) in [(&[][..], "000"), (&["-p"], "200")] {
+        let output = through(&authority, tunnel).success();
+        let (echo, code) = output.stdout.rsplit_once('\n').unwrap();
+        let echo: Value = serde_json::from_str(echo).unwrap();
+        assert_eq!((&echo["target"], code), (&"/hello".into(), connected), "{echo}");
+    }
+    for request in upstream.requests() {
+        assert_eq!(request.header("x-forwarded-host"), Some("a.test"), "{request:?}");
+    }
+    for tunnel in [&[][..], &["-p"]] {
+        assert_eq!(through(&Certificates::new(), tunnel).code(), 60, "{tunnel:?}");
+    }
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[test]
 fn the_version_of_http_is_agreed_on_in_the_handshake() {
     let authority = Certificates::new();
     let upstream = Upstream::echo();
@@ -72,12 +114,7 @@ fn a_client_certificate_becomes_the_callers_identity() {
     let tls = authority.issue(&["a.test"]).yaml();
     let ca = authority.ca();
     let stitch = echo_behind(&format!("{tls}, client_ca: '{}'", ca.display()), &upstream);
-    let with = |certificate: &Certificate| {
-        let [cert, key] =
-            [&certificate.cert, &certificate.key].map(|path| path.display().to_string());
-        let args = ["--cert", &cert, "--key", &key, "-H", &format!("{IDENTITY}: mallory")];
-        ask(&authority, "a.test", stitch.proxy(), &args)
-    };
+    let with = |certificate: &Certificate| ask_as(&authority, stitch.proxy(), certificate);
     with(&authority.issue(&["alice.clients.test"])).success();
     let requests = upstream.requests();
     let told = requests[0].headers.all(IDENTITY);
@@ -87,6 +124,9 @@ fn a_client_certificate_becomes_the_callers_identity() {
         told[0].ends_with(";Subject=\"CN=alice.clients.test\";DNS=alice.clients.test"),
         "{told:?}"
     );
+    let line = stitch.wait_for_stderr(|line| line.contains(r#""host":"a.test"#));
+    let logged: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(logged["caller"], "alice.clients.test", "{line}");
     for stranger in
         [Certificates::new().issue(&["alice.clients.test"]), authority.expired(&["old"])]
     {
@@ -137,6 +177,29 @@ print('{"fresh": true, "kept": "%s"}' % ask(kept), flush=True)
     let told = client.wait_for_stdout(|line| line["fresh"] == true);
     assert_eq!(told["kept"], "204");
     client.wait_exit();
+}
+
+#[test]
+fn a_replaced_authority_of_clients_is_in_force_without_a_restart() {
+    let authority = Certificates::new();
+    let upstream = Upstream::echo();
+    let (before, after) = (Certificates::new(), Certificates::new());
+    let (old, new) = (before.issue(&["old.test"]), after.issue(&["new.test"]));
+    let tls = authority.issue(&["a.test"]).yaml();
+    let ca = before.ca();
+    let stitch = echo_behind(&format!("{tls}, client_ca: '{}'", ca.display()), &upstream);
+    let code = |certificate| ask_as(&authority, stitch.proxy(), certificate).code();
+    assert_eq!(code(&old), 0);
+    assert_ne!(code(&new), 0);
+    replace(&ca, &after.ca());
+    assert!(wait_until(PATIENCE, || code(&new) == 0), "{}", stitch.stderr());
+    assert_ne!(code(&old), 0, "whom the old one signed is still taken");
+}
+
+/// Puts the contents of another file into this one, in one step.
+fn replace(path: &Path, by: &Path) {
+    let beside = path.with_extension("new");
+    std::fs::copy(by, &beside).and_then(|_| std::fs::rename(&beside, path)).unwrap();
 }
 
 /// nginx with TLS for these names, which tells what it was asked.
@@ -233,6 +296,46 @@ fn the_proxy_shows_a_certificate_of_its_own() {
     let tls = format!("{trust}, {}", authority.issue(&["us.test"]).yaml());
     assert_eq!(through(&nginx.https_url(), &tls).text(), "HTTP/1.1|localhost|CN=us.test|");
     assert_eq!(through(&nginx.https_url(), &trust).status, 400, "nginx wants one");
+}
+
+#[test]
+fn what_a_service_is_reached_with_is_renewed_without_a_restart() {
+    let (authority, stranger) = (Certificates::new(), Certificates::new());
+    let verify =
+        format!("ssl_verify_client on; ssl_client_certificate {};", authority.ca().display());
+    let nginx = tls_nginx(&authority, &["localhost"], &verify, "ssl");
+    let trusted = stranger.ca();
+    let own = authority.issue(&["us.test"]);
+    let stitch = Stitch::up(&format!(
+        "services: {{ a: {{ url: '{}', tls: {{ {}, {} }} }} }}",
+        nginx.https_url(),
+        trusting(&trusted),
+        own.yaml()
+    ));
+    let ask = || http::get(stitch.proxy(), "/", &[("host", "a")]);
+    let told = |text: &str| wait_until(PATIENCE, || ask().text() == text);
+    refused(&ask());
+    replace(&trusted, &authority.ca());
+    assert!(told("HTTP/1.1|localhost|CN=us.test|"), "{}", stitch.stderr());
+    own.replace_by(&authority.issue(&["renewed.test"]));
+    assert!(told("HTTP/1.1|localhost|CN=renewed.test|"), "{}", stitch.stderr());
+    // Connections that were opened in trust are not used any more.
+    let other = Certificates::new();
+    replace(&trusted, &other.ca());
+    assert!(wait_until(PATIENCE, || ask().status == 502), "{}", stitch.stderr());
+    refused(&ask());
+}
+
+#[test]
+fn a_service_whose_certificate_is_not_checked_is_warned_of() {
+    let yaml = |tls: &str| format!("services: {{ a: {{ url: 'https://localhost:1', {tls} }} }}");
+    let stitch = Stitch::up(&yaml("tls: { insecure: true }"));
+    let line = stitch.wait_for_stderr(|line| line.contains("tls.insecure"));
+    assert!(line.contains("WARN") && line.contains("service=a"), "{line}");
+    assert!(line.contains("is not checked"), "{line}");
+    let stitch = Stitch::up(&yaml(""));
+    stitch.stop();
+    assert!(!stitch.stderr().contains("tls.insecure"), "{}", stitch.stderr());
 }
 
 #[test]
