@@ -210,7 +210,14 @@ process.exit(0);
 fn the_file_says_whether_programs_are_told_of_the_ca() {
     let scratch = Scratch::new();
     let folder = scratch.path().join("ca");
-    let print = "echo \"$SSL_CERT_FILE|$NODE_EXTRA_CA_CERTS\"";
+    let print = "for name in SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO \
+                 NODE_EXTRA_CA_CERTS; do eval \"echo $name=\\${$name-unset}\"; done";
+    let values = |roots: &str, own: &str| {
+        format!(
+            "SSL_CERT_FILE={roots}\nREQUESTS_CA_BUNDLE={roots}\nCURL_CA_BUNDLE={roots}\n\
+             GIT_SSL_CAINFO={roots}\nNODE_EXTRA_CA_CERTS={own}\n"
+        )
+    };
     let told = |intercept: bool| {
         let yaml = format!(
             "proxy: {{ listen: '127.0.0.1:9', forward: {{ intercept_tls: {intercept} }} }}\nservices: {{}}"
@@ -220,13 +227,14 @@ fn the_file_says_whether_programs_are_told_of_the_ca() {
         let run = run.cwd(scratch.path()).env("STITCH_CA_DIR", "ca");
         run.output().success().stdout
     };
-    assert_eq!(told(false), "|\n");
+    assert_eq!(told(false), values("unset", "unset"));
     assert!(!folder.exists());
     // A relative folder is of no use to a program that runs elsewhere.
     let absolute = folder.parent().unwrap().canonicalize().unwrap().join("ca");
     let at = absolute.display();
-    assert_eq!(told(true), format!("{at}/bundle.pem|{at}/ca.pem\n"));
-    assert_eq!(told(false), "|\n", "there is a CA, and the proxy looks into nothing");
+    assert_eq!(told(true), values(&format!("{at}/bundle.pem"), &format!("{at}/ca.pem")));
+    // There is a CA, and the proxy looks into nothing.
+    assert_eq!(told(false), values("unset", "unset"));
 }
 
 #[test]
@@ -297,18 +305,24 @@ fn a_proxied_command_trusts_the_ca_from_the_reload_on() {
     assert!(!stitch.stderr().contains("own | roots [/"), "{}", stitch.stderr());
 }
 
-#[test]
-fn a_tunnel_that_is_not_looked_into_shows_the_services_own_certificate() {
-    let authority = Certificates::new();
+/// nginx with TLS for localhost, which tells what it was asked for.
+fn tls_nginx(authority: &Certificates) -> Nginx {
     let certificate = authority.issue(&["localhost"]);
-    let nginx = Nginx::listening(
+    Nginx::listening(
         "ssl",
         &format!(
-            "ssl_certificate {}; ssl_certificate_key {}; location / {{ return 200 own; }}",
+            "ssl_certificate {}; ssl_certificate_key {}; \
+             location / {{ return 200 \"own $request_uri\"; }}",
             certificate.cert.display(),
             certificate.key.display()
         ),
-    );
+    )
+}
+
+#[test]
+fn a_tunnel_that_is_not_looked_into_shows_the_services_own_certificate() {
+    let authority = Certificates::new();
+    let nginx = tls_nginx(&authority);
     let port = nginx.addr().port();
     let ca = authority.ca();
     let stitch = Stitch::up(&format!(
@@ -319,10 +333,49 @@ fn a_tunnel_that_is_not_looked_into_shows_the_services_own_certificate() {
     let trusting = ["-x", &stitch.proxy_url(), "--cacert", ca.to_str().unwrap(), "-D", "-"];
     let url = format!("https://localhost:{port}/");
     let output = curl(&[&trusting[..], &[&url]].concat()).success();
-    assert!(output.stdout.ends_with("\r\n\r\nown"), "{}", output.stdout);
+    assert!(output.stdout.ends_with("\r\n\r\nown /"), "{}", output.stdout);
     assert!(!output.stdout.contains("x-stitch-source"), "{}", output.stdout);
     assert!(wait_until(std::time::Duration::from_secs(5), || tunnels(&stitch, false) == 1));
     assert_eq!(tunnels(&stitch, true), 0);
+}
+
+#[test]
+fn a_tunnel_that_is_looked_into_is_routed_and_faulted_like_plain_http() {
+    let authority = Certificates::new();
+    let nginx = tls_nginx(&authority);
+    let port = nginx.addr().port();
+    let folder = Scratch::new();
+    let yaml = format!(
+        "proxy: {{ forward: {{ intercept_tls: true }} }}\n\
+         services:\n  users:\n    url: 'https://localhost:{port}'\n    tls: {{ ca: '{}' }}\n    \
+         endpoints:\n      \
+         - {{ path: /down, response: up, failure_rate: 1.0 }}\n      \
+         - {{ path: /slow, response: late, delay: 300ms }}\n\
+         routes: [{{ match: {{ path: /v1/**, host: api.example.com }}, to: users, rewrite: /** }}]\n",
+        authority.ca().display()
+    );
+    let stitch =
+        Stitch::builder().yaml(&yaml).env("STITCH_CA_DIR", folder.path().to_str().unwrap()).start();
+    let ca = folder.join("ca.pem");
+    let ask = |url: &str| {
+        let told = ["-x", &stitch.proxy_url(), "-D", "-", "-w", "|%{time_total}"];
+        let trusting = ["--cacert", ca.to_str().unwrap(), url];
+        curl(&[&told[..], &trusting].concat()).success().stdout
+    };
+    let real = ask(&format!("https://localhost:{port}/real"));
+    assert!(real.contains("own /real|") && real.contains("x-stitch-source: real"), "{real}");
+    let routed = ask("https://api.example.com/v1/routed");
+    assert!(routed.contains("own /routed|"), "{routed}");
+    for url in [format!("https://localhost:{port}/down"), "https://api.example.com/v1/down".into()]
+    {
+        let down = ask(&url);
+        assert!(down.contains("HTTP/2 500"), "{url}: {down}");
+        assert!(down.contains("x-stitch-reason: fault"), "{url}: {down}");
+    }
+    let late = ask(&format!("https://localhost:{port}/slow"));
+    let took: f64 = late.rsplit_once("late|").unwrap().1.parse().unwrap();
+    assert!(took >= 0.3, "{late}");
+    assert_eq!((tunnels(&stitch, true), tunnels(&stitch, false)), (5, 0));
 }
 
 #[test]
