@@ -179,10 +179,11 @@ async fn an_authority_of_ones_own_may_stand_below_a_root() {
     agree(&authority.leaf("a.example").unwrap(), &client.http, "a.example").await;
 }
 
-#[test]
-fn leaves_are_kept_until_they_near_their_end() {
+#[tokio::test]
+async fn leaves_are_kept_until_they_near_their_end() {
     let scratch = Scratch::new();
     let authority = open(&scratch).unwrap();
+    let client = client(&scratch, &authority.certificate_pem());
     let now = SystemTime::now();
     let at = |time| authority.leaf_at("a.example", time).unwrap();
     let first = at(now);
@@ -190,6 +191,11 @@ fn leaves_are_kept_until_they_near_their_end() {
         assert!(Arc::ptr_eq(&first, &at(same)));
     }
     assert!(Arc::ptr_eq(&first, &authority.leaf_at("A.example.", now).unwrap()));
+    // Clients are told the same end: a leaf is of no use to whoever gets hold of it later.
+    let (_, facts) = agree(&first, &client.http, "a.example").await;
+    let (from, until) = identity::validity(&facts.peer.unwrap()).unwrap();
+    let (now_seconds, hour) = (install::seconds(now), 60 * 60);
+    assert_eq!((from - now_seconds, until - now_seconds), (-hour, 24 * hour));
     let second = at(now + 23 * HOUR);
     assert!(!Arc::ptr_eq(&first, &second));
     assert!(Arc::ptr_eq(&second, &at(now + 24 * HOUR)));
