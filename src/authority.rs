@@ -1,12 +1,11 @@
 //! The certificate authority of this installation, which tunnels are looked into with.
 
 use std::env;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stitch_net::tls::{Authority, default_dir};
+use stitch_net::tls::{Authority, default_dir, replace_file};
 
 /// Where its files are: `$STITCH_CA_DIR`, else below the user's data folder.
 pub(crate) fn folder() -> Result<PathBuf, String> {
@@ -32,28 +31,14 @@ pub(crate) fn write_public(path: &Path, text: &str) -> io::Result<()> {
         return fs::write(path, text);
     }
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let draft = path.with_file_name(name);
-    let write = || {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(READABLE);
-        let mut file = options.open(&draft)?;
-        // A umask takes away what `mode` gives.
-        file.set_permissions(fs::Permissions::from_mode(READABLE))?;
-        file.write_all(text.as_bytes())?;
-        fs::rename(&draft, path)
-    };
-    write().inspect_err(|_| {
-        // What is left of the draft is worth nothing; the first error is the one to tell.
-        let _ = fs::remove_file(&draft);
-    })
+    replace_file(path, text, READABLE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Scratch;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn public_files_are_replaced_whole() {

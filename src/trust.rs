@@ -7,15 +7,13 @@ use crate::authority;
 use std::fs;
 use std::path::{Path, PathBuf};
 use stitch_config::Config;
-use stitch_net::tls::system_roots;
+use stitch_net::tls::{CA_CERTIFICATE, CA_KEY, system_roots};
 
 /// OpenSSL and what follows it; Python's requests; curl; git.
 const ROOTS: [&str; 4] =
     ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"];
 const EXTRA: &str = "NODE_EXTRA_CA_CERTS";
 
-const CA: &str = "ca.pem";
-const KEY: &str = "ca.key";
 const BUNDLE: &str = "bundle.pem";
 
 /// The files that programs are pointed at.
@@ -43,7 +41,7 @@ impl Trust {
     }
 
     fn if_made_in(folder: &Path) -> Result<Option<Self>, String> {
-        let made = folder.join(CA).exists() && folder.join(KEY).exists();
+        let made = folder.join(CA_CERTIFICATE).exists() && folder.join(CA_KEY).exists();
         made.then(|| Self::open_in(folder)).transpose()
     }
 
@@ -55,7 +53,7 @@ impl Trust {
         let bundle = folder.join(BUNDLE);
         // In a shell that has our variables already, the system's roots are this bundle.
         refresh(&bundle, &authority.bundle_pem(system_roots().certificates()))?;
-        Ok(Self { ca: text(folder.join(CA))?, bundle: text(bundle)? })
+        Ok(Self { ca: text(folder.join(CA_CERTIFICATE))?, bundle: text(bundle)? })
     }
 
     /// Every variable to set.
@@ -123,7 +121,7 @@ mod tests {
         fs::write(&trust.bundle, "damaged").unwrap();
         Trust::open_in(scratch.path()).unwrap();
         assert_eq!(read(&trust), before);
-        for file in [CA, KEY] {
+        for file in [CA_CERTIFICATE, CA_KEY] {
             fs::remove_file(scratch.path().join(file)).unwrap();
         }
         Trust::open_in(scratch.path()).unwrap();
@@ -151,9 +149,9 @@ mod tests {
     #[test]
     fn a_half_of_a_ca_is_none_and_a_wrong_one_is_told() {
         let scratch = Scratch::new();
-        scratch.write(CA, "nonsense");
+        scratch.write(CA_CERTIFICATE, "nonsense");
         assert_eq!(Trust::if_made_in(scratch.path()), Ok(None));
-        scratch.write(KEY, "nonsense");
+        scratch.write(CA_KEY, "nonsense");
         assert!(Trust::if_made_in(scratch.path()).unwrap_err().contains("ca.key"));
     }
 }

@@ -90,7 +90,7 @@ fn a_death_between_the_two_files_leaves_nothing_to_mend() {
     let first = open(&scratch).unwrap();
     std::fs::remove_file(file(&scratch, "ca.pem")).unwrap();
     // And one in the middle of a write.
-    std::fs::write(file(&scratch, "ca.new"), "half").unwrap();
+    std::fs::write(file(&scratch, "ca.pem.7-0.new"), "half").unwrap();
     let second = open(&scratch).unwrap();
     assert_ne!(first.fingerprint_sha256(), second.fingerprint_sha256());
     assert_eq!(second.fingerprint_sha256(), open(&scratch).unwrap().fingerprint_sha256());

@@ -4,15 +4,14 @@
 //! key is written before the certificate and each in one step; a process that dies in between leaves
 //! a key, for which the next one makes the certificate.
 
-use super::{TlsError, identity, pem};
+use super::{TlsError, identity, pem, replace_file};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData as _,
 };
 use rustls::pki_types::CertificateDer;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use time::OffsetDateTime;
@@ -26,8 +25,11 @@ const VALID: i64 = 3652 * DAY;
 /// RFC 5280 bounds common names at 64 characters.
 const MAX_COMMON_NAME: usize = 64;
 
-const CERTIFICATE: &str = "ca.pem";
-const KEY: &str = "ca.key";
+/// The file with the CA's certificate, in the authority's folder.
+pub const CA_CERTIFICATE: &str = "ca.pem";
+
+/// The file with its key.
+pub const CA_KEY: &str = "ca.key";
 
 /// A CA as it was found or made.
 #[derive(Debug)]
@@ -62,11 +64,11 @@ pub(super) fn open_or_create(folder: &Path) -> Result<Installed, TlsError> {
     // Released when it is dropped, and by the system when the process dies.
     let held = File::open(folder).map_err(|error| TlsError::read(folder, error))?;
     held.lock().map_err(|error| TlsError::write(folder, error))?;
-    let (certificate, key) = (folder.join(CERTIFICATE), folder.join(KEY));
+    let (certificate, key) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
     match (certificate.exists(), key.exists()) {
         (true, true) => {}
         (true, false) => {
-            let why = format!("has lost its key, {KEY}; delete it too to have a new CA made");
+            let why = format!("has lost its key, {CA_KEY}; delete it too to have a new CA made");
             return Err(TlsError::file(&certificate, why));
         }
         (false, true) => write_certificate(&certificate, &read_key(&key)?)?,
@@ -157,24 +159,8 @@ pub(super) fn seconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Writes beside the file and renames, so that nobody reads half of it.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
-    let beside = path.with_extension("new");
-    let written = write_new(&beside, text, mode).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| TlsError::write(path, error))
-}
-
-fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    // One that a killed process left may have another mode.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    // The umask may have taken more than it should.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    replace_file(path, text, mode).map_err(|error| TlsError::write(path, error))
 }
 
 /// A key that others may read is closed to them.
