@@ -98,14 +98,20 @@ fn uses_tls(service: &Service) -> bool {
     service.upstreams.iter().any(|upstream| upstream.scheme.is_tls())
 }
 
-fn load_client(service: &Service, before: Option<&Client>) -> Result<Client, TlsError> {
+/// The files and settings that TLS with a service begins with.
+#[must_use]
+pub fn client_files(service: &Service) -> ClientFiles {
     let wanted = &service.tls;
-    let files = ClientFiles {
+    ClientFiles {
         ca: wanted.ca.as_ref().map(path),
         certificate: wanted.certificate.as_ref().map(pair),
         sni: wanted.sni.clone(),
         insecure: wanted.insecure,
-    };
+    }
+}
+
+fn load_client(service: &Service, before: Option<&Client>) -> Result<Client, TlsError> {
+    let files = client_files(service);
     let pairs = files.certificate.iter().flat_map(|(cert, key)| [cert, key]);
     let mut inputs = read(files.ca.iter().chain(pairs)).to_vec();
     inputs.push(format!("{:?} {}", files.sni, files.insecure).into_bytes());

@@ -27,7 +27,7 @@ mod upstream;
 
 pub use access_log::AccessLog;
 pub use body::Outgoing;
-pub use credentials::Credentials;
+pub use credentials::{Credentials, client_files};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use stitch_config::model::{Certificate, Scheme, Service, Upstream, UpstreamAddress};
+use stitch_config::model::{Scheme, Service, Upstream, UpstreamAddress};
 use stitch_net::tls::{ClientFiles, ClientTls, explain_connect};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -59,17 +59,10 @@ pub(super) struct Open {
 
 impl Target {
     pub(super) fn of(service: &Service, upstream: &Upstream) -> Self {
-        let pair = |Certificate { cert, key }: &Certificate| (cert.path.clone(), key.path.clone());
-        let tls = &service.tls;
         Self {
             scheme: upstream.scheme,
             address: upstream.address.clone(),
-            tls: ClientFiles {
-                ca: tls.ca.as_ref().map(|file| file.path.clone()),
-                certificate: tls.certificate.as_ref().map(pair),
-                sni: tls.sni.clone(),
-                insecure: tls.insecure,
-            },
+            tls: stitch_proxy::client_files(service),
             authority: upstream.authority(),
         }
     }
