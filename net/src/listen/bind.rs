@@ -129,6 +129,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_accepted_does_not_hold_back_small_writes() {
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.address.tcp().unwrap();
+        let Bound::Tcp(socket) = listener.socket else { panic!("a TCP listener is one") };
+        socket.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let (accepted, _) = socket.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
+
+    #[test]
     fn a_unix_socket_is_bound_once_and_again_when_it_is_left_over() {
         let path = std::env::temp_dir().join(format!("stitch-bind-{}.sock", std::process::id()));
         let address = Address::Unix(path.clone());

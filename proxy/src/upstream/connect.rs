@@ -222,3 +222,19 @@ async fn secure(
         Err(_elapsed) => Err(ConnectError::Timeout(address, limit)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stitch_config::model::Upstream;
+
+    #[tokio::test]
+    async fn what_is_connected_does_not_hold_back_small_writes() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let upstream = Upstream::http("127.0.0.1", listener.local_addr().unwrap().port());
+        let endpoint = Endpoint::declared(&upstream, None);
+        let wire = connect(&endpoint, Offer::Http1, Duration::from_secs(5)).await.unwrap();
+        let Wire::Plain(Socket::Tcp(stream)) = wire else { panic!("a TCP connection is one") };
+        assert!(stream.nodelay().unwrap());
+    }
+}
