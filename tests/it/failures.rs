@@ -184,7 +184,7 @@ fn ten_thousand_lines_of_garbage_are_refused_counted_and_not_logged() {
 }
 
 /// A listener that takes no more connections, so that connecting to it hangs, and its port.
-fn full_listener() -> (Running, u64) {
+pub(crate) fn full_listener() -> (Running, u64) {
     let script = r#"
 import json, socket, time
 listener = socket.socket()

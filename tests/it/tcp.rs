@@ -1,5 +1,6 @@
 //! Services of `type: tcp`: bytes as they are, on a port of their own.
 
+use crate::failures::full_listener;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -151,6 +152,21 @@ fn a_client_is_reset_when_nobody_is_there() {
     let line = logged(&stitch);
     assert_eq!(line["result"], "connect_refused");
     assert!(line["error"].as_str().unwrap().contains("refused the connection"), "{line}");
+    assert_eq!(counters(&stitch)["failed"], 1);
+}
+
+#[test]
+fn a_client_is_reset_when_connecting_takes_too_long() {
+    let (_listener, port) = full_listener();
+    let stitch = up(&db(&format!("tcp://127.0.0.1:{port}"), ", timeout: { connect: 300ms }"));
+    let start = Instant::now();
+    let mut client = connect(stitch.service("db"));
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!((Duration::from_millis(250)..PATIENCE).contains(&start.elapsed()));
+    let line = logged(&stitch);
+    assert_eq!(line["result"], "timeout_connect");
+    assert!(line["error"].as_str().unwrap().contains("300ms"), "{line}");
     assert_eq!(counters(&stitch)["failed"], 1);
 }
 
