@@ -8,3 +8,4 @@ mod idle;
 mod stalls;
 mod tunnels;
 mod upgrade;
+mod upgrade_h2;

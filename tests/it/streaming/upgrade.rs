@@ -9,11 +9,11 @@ use stitch_kit::http::Connection;
 use stitch_kit::{Stitch, Upstream, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(super) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The handshake of RFC 6455 §1.3.
-fn handshake(connection: &mut Connection, early: &[u8]) {
+pub(super) fn handshake(connection: &mut Connection, early: &[u8]) {
     let head = format!(
         "GET /chat HTTP/1.1\r\nHost: users\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -39,7 +39,7 @@ fn agreement() -> String {
 }
 
 /// Agrees, and says back every masked frame as a server does, unmasked. Keeps the heads.
-fn websocket() -> (Upstream, Arc<Mutex<Vec<String>>>) {
+pub(super) fn websocket() -> (Upstream, Arc<Mutex<Vec<String>>>) {
     let heads = Arc::<Mutex<Vec<String>>>::default();
     let notes = heads.clone();
     let upstream = Upstream::scripted(move |mut stream, _| {
@@ -59,14 +59,14 @@ fn websocket() -> (Upstream, Arc<Mutex<Vec<String>>>) {
 }
 
 /// A masked text frame.
-fn frame(text: &str) -> Vec<u8> {
+pub(super) fn frame(text: &str) -> Vec<u8> {
     let mask = [1, 2, 3, 4];
     let length = u8::try_from(text.len()).unwrap();
     let payload = text.bytes().enumerate().map(|(at, byte)| byte ^ mask[at % 4]);
     [0x81, 0x80 | length].into_iter().chain(mask).chain(payload).collect()
 }
 
-fn users(upstream: &Upstream) -> Stitch {
+pub(super) fn users(upstream: &Upstream) -> Stitch {
     Stitch::up(&format!("services: {{ users: {{ url: '{}' }} }}", upstream.url()))
 }
 
@@ -95,6 +95,39 @@ fn websocket_frames_pass_both_ways() {
     }
     drop(connection);
     assert!(wait_until(PATIENCE, || upstream.open_connections() == 0));
+}
+
+#[test]
+fn an_upgrade_to_any_other_protocol_passes_both_ways() {
+    let (told, heads) = mpsc::channel();
+    let told = Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut stream, _| {
+        told.lock().unwrap().send(read_head(&mut stream)).unwrap();
+        let agreed = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: custom/2\r\n\
+                      Connection: Upgrade\r\nX-Told: yes\r\n\r\n";
+        stream.write_all(agreed.as_bytes()).unwrap();
+        let mut question = [0; 9];
+        stream.read_exact(&mut question).unwrap();
+        assert_eq!(&question, b"\0question");
+        stream.write_all(b"\xffanswer").unwrap();
+    });
+    let stitch = users(&upstream);
+    let mut connection = Connection::open(stitch.proxy());
+    connection.send(
+        "POST /custom HTTP/1.1\r\nhost: users\r\nupgrade: custom/2\r\nconnection: upgrade\r\n\
+         content-length: 0\r\n\r\n",
+    );
+    let answer = connection.read_response();
+    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("custom/2")));
+    assert!(answer.headers.lists("connection", "upgrade"));
+    assert_eq!(answer.header("x-told"), Some("yes"));
+    assert_eq!(answer.header("sec-websocket-accept"), None);
+    let head = heads.recv_timeout(PATIENCE).unwrap();
+    for line in ["post /custom http/1.1\r\n", "upgrade: custom/2\r\n", "connection: upgrade\r\n"] {
+        assert!(head.contains(line), "{head}");
+    }
+    connection.send(b"\0question");
+    assert_eq!(connection.read_to_close(), b"\xffanswer");
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub mod setting {
     pub const MAX_CONCURRENT_STREAMS: u16 = 3;
     /// Bytes that may be sent on a new stream.
     pub const INITIAL_WINDOW_SIZE: u16 = 4;
+    /// Whether upgrades are taken (RFC 8441 §3).
+    pub const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 }
 
 /// One frame.
