@@ -3,6 +3,7 @@
 mod bodies;
 mod breaks;
 mod connections;
+mod drain;
 mod goaway;
 mod idle;
 mod stalls;
