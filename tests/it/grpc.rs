@@ -2,6 +2,8 @@
 //! understands.
 
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use stitch_kit::h2::{self, End, request};
 use stitch_kit::http;
 use stitch_kit::{
     Certificates, PythonServer, Stitch, Upstream, curl, free_port, grpc_call, grpc_call_tls,
@@ -170,7 +172,8 @@ fn trailers_only(url: &str, host: &str, args: &[&str]) -> String {
     let rest = ["-D", "-", "-H", "te: trailers", "-H", &host, url];
     let output = curl(&[&kind[..], &rest, args].concat()).success();
     let (head, body) = output.stdout.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/2 200"), "{head}");
+    let version = if args.contains(&"--http1.1") { "HTTP/1.1 200" } else { "HTTP/2 200" };
+    assert!(head.starts_with(version), "{head}");
     assert!(head.contains("\ncontent-type: application/grpc\r"), "{head}");
     assert_eq!(body, "", "nothing may follow");
     format!("{head}\r\n")
@@ -196,6 +199,75 @@ fn a_service_that_nobody_declared_is_not_implemented() {
     assert_eq!(told["code"], "UNIMPLEMENTED");
     let head = trailers_only(&format!("{}/a.B/C", stitch.proxy_url()), "other", &[]);
     assert!(head.contains("\ngrpc-status: 12\r"), "{head}");
+}
+
+/// Says something else than HTTP to whoever connects.
+fn stranger() -> Upstream {
+    Upstream::scripted(|mut stream, _| {
+        let mut chunk = [0; 4096];
+        // Behind what was asked, so that it is read as the answer.
+        let _ = stream.read(&mut chunk);
+        let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
+        while stream.read(&mut chunk).is_ok_and(|count| count > 0) {}
+    })
+}
+
+#[test]
+fn whatever_is_refused_is_trailers_and_nothing_else() {
+    let (stranger, round) = (stranger(), free_port());
+    let address = stranger.addr();
+    let stitch = Stitch::up(&format!(
+        "services:\n  \
+           round: {{ port: {round}, url: 'http://127.0.0.1:{round}' }}\n  \
+           secret: {{ url: 'https://{address}' }}\n  \
+           older: {{ url: 'http://{address}' }}\n  \
+           newer: {{ url: 'h2c://{address}' }}\n  \
+           mock: {{ endpoints: [{{ path: /other }}] }}\n",
+    ));
+    let url = format!("{}/a.B/C", stitch.proxy_url());
+    for (host, reason, status) in [
+        ("round", "loop", 13),
+        ("secret", "connect_tls", 14),
+        ("older", "upstream_protocol", 13),
+        ("newer", "upstream_protocol", 13),
+        ("mock", "no_endpoint", 12),
+    ] {
+        let head = trailers_only(&url, host, &[]);
+        let status = format!("\ngrpc-status: {status}\r");
+        let reason = format!("\nx-stitch-reason: {reason}\r");
+        assert!(head.contains(&status) && head.contains(&reason), "{host}: {head}");
+        assert!(head.contains("\ngrpc-message: "), "{host}: {head}");
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_is_resource_exhausted() {
+    let server = PythonServer::grpc();
+    let stitch = Stitch::up(&format!(
+        "proxy: {{ limits: {{ body: 4 }} }}\nservices: {{ echo: {{ url: '{}' }} }}",
+        server.url("h2c")
+    ));
+    let told = grpc_call(stitch.proxy(), "echo", "unary", "");
+    assert_eq!(told["code"], "RESOURCE_EXHAUSTED", "{told}");
+    // At once, where the length is known, and whole, although nobody has read the request.
+    let mut client = h2::Connection::open(stitch.proxy());
+    let more = [("content-type", "application/grpc"), ("content-length", "5")];
+    let call = client.request(&[&request("POST", "echo", "/a.B/C")[..], &more].concat(), false);
+    let answer = client.finish(call);
+    assert_eq!((answer.status, answer.end), (Some(200), Some(End::Whole)));
+    assert_eq!((answer.sections, answer.body.as_slice()), (1, &b""[..]));
+}
+
+#[test]
+fn a_target_that_may_not_be_reached_is_permission_denied() {
+    let upstream = Upstream::echo();
+    let stitch = Stitch::up("proxy: { forward: { allow: [] } }\nservices: {}");
+    // Requests that name a target, as clients of a proxy do, are HTTP/1.
+    let (url, proxy) = (format!("{}/a.B/C", upstream.url()), stitch.proxy_url());
+    let head = trailers_only(&url, "any", &["--http1.1", "-x", &proxy]);
+    assert!(head.contains("\ngrpc-status: 7\r"), "{head}");
+    assert!(head.contains("\nx-stitch-reason: denied\r"), "{head}");
+    assert_eq!(upstream.connections(), 0);
 }
 
 #[test]
