@@ -66,6 +66,10 @@ fn node() {
         return;
     }
     expect(&told);
+    // Its message of three fragments was one to the server, and the server's is one to it.
+    assert_eq!(told["in_pieces"], "abc");
+    let package = packages().join("node_modules/ws").exists();
+    assert_eq!(told["from_pieces"] == "in three pieces", package, "{told}");
     expect_closes(&server);
 }
 

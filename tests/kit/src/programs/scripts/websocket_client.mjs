@@ -31,6 +31,11 @@ for (const text of texts) socket.send(text);
 told.texts = [await socket.next(), await socket.next(), await socket.next()];
 socket.send('ping');
 told.ping = await socket.next();
+if (installed) {
+  // What is built into Node cannot.
+  for (const [piece, fin] of [['in ', false], ['three ', false], ['pieces', true]]) socket.send(piece, { fin });
+  told.from_pieces = await socket.next();
+}
 socket.send('pieces a b c');
 told.in_pieces = await socket.next();
 const large = new Uint8Array(10 << 20).map((_, index) => index % 251);
