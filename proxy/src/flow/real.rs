@@ -4,6 +4,7 @@ use super::{Answer, Answered, Call};
 use crate::grpc::{Until, Web};
 use crate::hygiene::{self, Marks, Outbound};
 use crate::proxy::Proxy;
+use crate::relay::Side;
 use crate::rescue::Failure;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
@@ -23,7 +24,6 @@ use std::sync::Arc;
 use stitch_config::model::{self, Timeouts};
 use stitch_config::pattern::Authority;
 use stitch_net::Body;
-use stitch_net::conn::Duplex;
 use stitch_net::reason::SOURCE;
 use stitch_net::tls::TlsError;
 
@@ -263,7 +263,7 @@ impl Head<'_> {
 fn switch_protocols(
     endpoint: &Endpoint,
     mut response: Response<()>,
-    upstream: Box<dyn Duplex>,
+    upstream: Box<dyn Side>,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     let (Some(upgrade), Some(peer)) = (call.upgrade.take(), &call.peer) else {

@@ -3,7 +3,7 @@
 use super::tunnelled::Tunnelled;
 use crate::upstream::Wire;
 use std::time::Duration;
-use stitch_net::conn::{Ahead, ConnIo, Duplex, ReadAhead as _, Socket, Stream};
+use stitch_net::conn::{Ahead, ConnIo, ReadAhead as _, Socket, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// One end of a relay.
@@ -91,8 +91,16 @@ impl Side for Tunnelled {
     }
 }
 
-impl Side for Box<dyn Duplex> {
+impl Side for Box<dyn Side> {
     fn socket(&self) -> Option<&Socket> {
-        None
+        (**self).socket()
+    }
+
+    fn bare(&self) -> Option<&Socket> {
+        (**self).bare()
+    }
+
+    fn abort(&self) {
+        (**self).abort();
     }
 }

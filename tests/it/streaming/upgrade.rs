@@ -155,6 +155,36 @@ fn no_byte_is_forwarded_before_the_agreement_and_none_is_lost() {
 }
 
 #[test]
+fn a_client_that_resets_is_reset_at_its_service() {
+    let (told, ends) = mpsc::channel();
+    let told = Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut stream, _| {
+        read_head(&mut stream);
+        stream.write_all(agreement().as_bytes()).unwrap();
+        stream.read_exact(&mut frame("hi")).unwrap();
+        stream.write_all(b"\x81\x02hi").unwrap();
+        let end = stream.read(&mut [0]).map_err(|error| error.kind());
+        told.lock().unwrap().send(end).unwrap();
+    });
+    let stitch = users(&upstream);
+    for resets in [true, false] {
+        let mut connection = Connection::open(stitch.proxy());
+        handshake(&mut connection, b"");
+        assert_eq!(connection.read_response().status, 101);
+        connection.send(frame("hi"));
+        if resets {
+            // Bytes that nobody has read make the kernel reset what is closed.
+            assert_eq!(connection.stream().peek(&mut [0]).unwrap(), 1);
+        } else {
+            assert_eq!(connection.read_bytes(4), b"\x81\x02hi");
+        }
+        drop(connection);
+        let expected = if resets { Err(ErrorKind::ConnectionReset) } else { Ok(0) };
+        assert_eq!(ends.recv_timeout(PATIENCE).unwrap(), expected, "{resets}");
+    }
+}
+
+#[test]
 fn an_upstream_that_speaks_first_is_heard() {
     let upstream = Upstream::scripted(|mut stream, _| {
         read_head(&mut stream);

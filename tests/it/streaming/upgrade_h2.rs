@@ -8,6 +8,7 @@ use stitch_kit::http::Connection;
 use stitch_kit::{Stitch, Upstream, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const CANCEL: u32 = 8;
 /// Many frames, in less than a window.
 const LARGE: usize = 50_000;
 /// A header section that begins an upgrade says these, in Huffman's code (RFC 7541 appendix B).
@@ -121,17 +122,24 @@ fn from_http_2() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_its_stream_with_it() {
-    let (upstream, ended) = service("200");
-    let stitch = users(&upstream);
-    let mut client = Connection::open(stitch.proxy());
-    handshake(&mut client, b"");
-    assert_eq!(client.read_response().status, 101);
-    assert_eq!(client.read_bytes(7), b"welcome");
-    drop(client);
-    assert!(ended.recv_timeout(PATIENCE).unwrap().1.is_some());
-    // The connection stays, for the next request.
-    assert_eq!(upstream.open_connections(), 1);
+fn a_client_that_resets_resets_its_stream_and_one_that_leaves_ends_it() {
+    for (resets, expected) in [(true, End::Reset(CANCEL)), (false, End::Whole)] {
+        let (upstream, ended) = service("200");
+        let stitch = users(&upstream);
+        let mut client = Connection::open(stitch.proxy());
+        handshake(&mut client, b"");
+        assert_eq!(client.read_response().status, 101);
+        assert_eq!(client.read_bytes(7), b"welcome");
+        if resets {
+            client.send("hi");
+            // Bytes that nobody has read make the kernel reset what is closed.
+            assert_eq!(client.stream().peek(&mut [0]).unwrap(), 1);
+        }
+        drop(client);
+        assert_eq!(ended.recv_timeout(PATIENCE).unwrap().1, Some(expected));
+        // The connection stays, for the next request.
+        assert_eq!(upstream.open_connections(), 1);
+    }
 }
 
 #[test]

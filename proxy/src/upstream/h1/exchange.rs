@@ -5,11 +5,12 @@ use super::decoder::Decoder;
 use super::receiving::{Receiving, Source};
 use super::response::{self, Head};
 use super::sending::Sending;
+use crate::relay::Side;
 use crate::upstream::ExchangeError;
 use http::{Response, StatusCode};
 use std::task::{Context, Poll, ready};
 use stitch_net::Body;
-use stitch_net::conn::{Ahead, Duplex};
+use stitch_net::conn::Ahead;
 
 /// Most 1xx answers in front of one answer.
 const MOST_INTERIM: u32 = 32;
@@ -34,7 +35,7 @@ pub(crate) enum Received {
     /// An answer; its body reads on from the connection.
     Response(Response<Body>),
     /// A 101, and what goes on behind it.
-    Switched(Response<()>, Box<dyn Duplex>),
+    Switched(Response<()>, Box<dyn Side>),
 }
 
 impl Exchange {

@@ -1,6 +1,7 @@
 //! Upgrades over HTTP/2: extended CONNECT (RFC 8441), and the bytes that go on behind it.
 
 use super::pool::{Lease, Place};
+use crate::relay::Side;
 use crate::upstream::ExchangeError;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
@@ -9,14 +10,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use stitch_net::conn::Duplex;
+use stitch_net::conn::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How long a new connection's settings are waited for, and how often they are looked at.
 const SETTINGS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(5));
 
 /// What an upgrade comes to: the head of the answer, and the stream if it was a success.
-pub(in crate::upstream) type Upgraded = (Response<()>, Option<Box<dyn Duplex>>);
+pub(in crate::upstream) type Upgraded = (Response<()>, Option<Box<dyn Side>>);
 
 /// Asks for an upgrade by an extended CONNECT.
 ///
@@ -56,6 +57,13 @@ struct Tunnel {
     /// Come, and not yet read.
     input: Bytes,
     _place: Place,
+}
+
+impl Side for Tunnel {
+    /// Its connection has other streams.
+    fn socket(&self) -> Option<&Socket> {
+        None
+    }
 }
 
 impl AsyncRead for Tunnel {
