@@ -31,13 +31,17 @@ pub(in crate::upstream) struct Unsent {
 ///
 /// # Errors
 /// See [`Unsent`]. Dropping the future cancels the exchange.
-pub(in crate::upstream) async fn exchange(lease: Lease, head: Request<()>, body: Body) -> Sent {
+pub(in crate::upstream) async fn exchange(lease: Lease, mut head: Request<()>, body: Body) -> Sent {
     let (send, mut place) = lease.into_parts();
     let mut send = match send.ready().await {
         Ok(send) => send,
         Err(error) => return Err(Unsent::new(error, Some(body), true)),
     };
     let bodiless = body.is_end_stream();
+    // The end of a stream says it too, but too late for who has to know the size beforehand.
+    if let Some(length @ 1..) = body.size_hint().exact() {
+        head.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
     let (mut answer, stream) = match send.send_request(head, bodiless) {
         Ok(begun) => begun,
         Err(error) => return Err(Unsent::new(error, Some(body), true)),
