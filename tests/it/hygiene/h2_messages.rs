@@ -1,6 +1,7 @@
 //! Messages of HTTP/2: what is refused, and what becomes of lengths, cookies and hosts on their way
 //! to a service that speaks HTTP/1.
 
+use super::h2_rows::{self as rows, get};
 use super::recorder::Recorder;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -9,13 +10,6 @@ use stitch_kit::{Stitch, Upstream, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const PROTOCOL_ERROR: u32 = 1;
-
-type Fields<'a> = Vec<(&'a str, &'a str)>;
-
-/// `GET /a` of `users`, with more fields.
-fn get<'a>(more: &[(&'a str, &'a str)]) -> Fields<'a> {
-    [&request("GET", "users", "/a")[..], more].concat()
-}
 
 /// What this request without a body comes to, on a connection of its own.
 fn ask(recorder: &Recorder, fields: &[(&str, &str)]) -> (Connection, Stream) {
@@ -46,17 +40,10 @@ fn is_malformed(recorder: &Recorder, fields: &[(&str, &str)]) {
 #[test]
 fn hosts_that_differ_or_miss_are_400() {
     let recorder = Recorder::new();
-    let bare = [(":method", "GET"), (":scheme", "http"), (":path", "/a")];
-    is_bad(&recorder, &bare);
-    for host in ["orders", "users.example", "users:81"] {
-        is_bad(&recorder, &get(&[("host", host)]));
+    for fields in rows::hosts() {
+        is_bad(&recorder, &fields);
     }
-    is_bad(&recorder, &get(&[("host", "users"), ("host", "users")]));
-    is_bad(&recorder, &[&bare[..], &[("host", "users"), ("host", "orders")]].concat());
-    for host in ["users/x", "ada@users", "us ers", "users,orders"] {
-        is_bad(&recorder, &[&bare[..], &[("host", host)]].concat());
-    }
-    for fields in [get(&[("host", "Users")]), [&bare[..], &[("host", "users")]].concat()] {
+    for fields in [get(&[("host", "Users")]), rows::bare(&[("host", "users")])] {
         let recorder = Recorder::new();
         assert_eq!(ask(&recorder, &fields).1.status, Some(200), "{fields:?}");
         let seen = recorder.seen();
@@ -67,7 +54,7 @@ fn hosts_that_differ_or_miss_are_400() {
 #[test]
 fn an_authority_that_is_none_is_refused() {
     let recorder = Recorder::new();
-    for host in ["ada@users", "users/x", "", "us ers", "[::1"] {
+    for host in rows::AUTHORITIES {
         let (_, answer) = ask(&recorder, &request("GET", host, "/a"));
         let refused = answer.status == Some(400) || answer.end == Some(End::Reset(PROTOCOL_ERROR));
         assert!(refused, "{host:?}: {answer:?}");
@@ -78,16 +65,8 @@ fn an_authority_that_is_none_is_refused() {
 #[test]
 fn headers_of_one_connection_have_no_place() {
     let recorder = Recorder::new();
-    for field in [
-        ("connection", "close"),
-        ("connection", "x-a"),
-        ("keep-alive", "timeout=5"),
-        ("proxy-connection", "keep-alive"),
-        ("transfer-encoding", "chunked"),
-        ("upgrade", "websocket"),
-        ("te", "gzip"),
-    ] {
-        is_malformed(&recorder, &get(&[field]));
+    for field in rows::OF_ONE_CONNECTION {
+        is_malformed(&recorder, &get(&[*field]));
     }
     let recorder = Recorder::new();
     assert_eq!(ask(&recorder, &get(&[("te", "trailers")])).1.status, Some(200));
@@ -97,21 +76,9 @@ fn headers_of_one_connection_have_no_place() {
 #[test]
 fn names_and_values_that_http_1_would_read_differently_are_refused() {
     let recorder = Recorder::new();
-    for field in [
-        ("X-A", "1"),
-        ("x-A", "1"),
-        ("x a", "1"),
-        ("x:a", "1"),
-        ("x\r\na", "1"),
-        ("", "1"),
-        ("x-a", "1\r\nx-b: 2"),
-        ("x-a", "1\n"),
-        ("x-a", "1\0"),
-        (":unknown", "1"),
-        (":status", "200"),
-    ] {
+    for field in rows::FIELDS {
         // What is no name at all may take the connection along.
-        let (client, answer) = ask(&recorder, &get(&[field]));
+        let (client, answer) = ask(&recorder, &get(&[*field]));
         let away = client.away().map(|(_, code)| code);
         let refused =
             answer.end == Some(End::Reset(PROTOCOL_ERROR)) || away == Some(PROTOCOL_ERROR);
@@ -123,18 +90,10 @@ fn names_and_values_that_http_1_would_read_differently_are_refused() {
 #[test]
 fn pseudo_headers_come_once_and_first() {
     let recorder = Recorder::new();
-    let whole = request("GET", "users", "/a");
-    for missing in [0, 1, 3] {
-        let mut fields = whole.to_vec();
-        fields.remove(missing);
+    for fields in rows::pseudo() {
         is_malformed(&recorder, &fields);
     }
-    for twice in whole {
-        is_malformed(&recorder, &get(&[twice]));
-    }
-    let [method, scheme, authority, path] = whole;
-    is_malformed(&recorder, &[method, scheme, ("x-a", "1"), authority, path]);
-    for path in ["", "a", "/a b", "/a\r\nx-b: 2", "http://users/a", "/a\0"] {
+    for path in rows::PATHS {
         let (_, answer) = ask(&recorder, &request("GET", "users", path));
         let refused = answer.status == Some(400) || answer.end == Some(End::Reset(PROTOCOL_ERROR));
         assert!(refused, "{path:?}: {answer:?}");
@@ -163,18 +122,7 @@ fn post(recorder: &Recorder, more: &[(&str, &str)], pieces: &[&str]) -> Stream {
 
 #[test]
 fn a_length_that_is_not_the_bodys_never_looks_whole() {
-    for (length, pieces) in [
-        ("5", &["abc"][..]),
-        ("2", &["abc"]),
-        ("5", &["abc", ""]),
-        ("2", &["a", "bc"]),
-        ("5", &[]),
-        ("0", &["abc"]),
-        ("x", &["abc"]),
-        ("-1", &["abc"]),
-        ("+3", &["abc"]),
-        ("3, 3", &["abc"]),
-    ] {
+    for &(length, pieces) in rows::LENGTHS {
         let recorder = Recorder::new();
         let answer = post(&recorder, &[("content-length", length)], pieces);
         assert_ne!(answer.status, Some(200), "{length} for {pieces:?}: {}", recorder.seen());
@@ -234,15 +182,7 @@ fn a_body_that_the_client_breaks_off_never_looks_whole() {
 #[test]
 fn trailers_cannot_smuggle_headers() {
     let recorder = Recorder::new();
-    for trailer in [
-        ("content-length", "0"),
-        ("transfer-encoding", "chunked"),
-        ("host", "orders"),
-        ("connection", "close"),
-        ("x-forwarded-for", "6.6.6.6"),
-        ("authorization", "Bearer x"),
-        (":path", "/b"),
-    ] {
+    for &trailer in rows::TRAILERS {
         let mut client = Connection::open(recorder.stitch.proxy());
         let stream = client.request(&request("POST", "users", "/a"), false);
         client.data(stream, "abc", false);

@@ -3,6 +3,7 @@
 mod framing;
 mod h2_floods;
 mod h2_messages;
+mod h2_rows;
 mod heads;
 mod hop_by_hop;
 mod nginx;

@@ -1,6 +1,6 @@
 //! nginx as a real upstream, in a folder of its own.
 
-use crate::process::{Run, Running};
+use crate::process::{Run, Running, Signal};
 use crate::scratch::Scratch;
 use crate::wait::{free_port, wait_until};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ const START: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Nginx {
     address: SocketAddr,
-    _process: Running,
+    process: Running,
     scratch: Scratch,
 }
 
@@ -54,7 +54,7 @@ impl Nginx {
             Run::tool("nginx").args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(file).spawn();
         wait_until(START, || process.exited().is_some() || TcpStream::connect(address).is_ok());
         if process.exited().is_none() {
-            return Ok(Self { address, _process: process, scratch });
+            return Ok(Self { address, process, scratch });
         }
         process.wait_exit();
         Err(process.stderr())
@@ -76,6 +76,13 @@ impl Nginx {
     #[must_use]
     pub fn https_url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Kills it outright, in the middle of whatever it does.
+    #[track_caller]
+    pub fn kill(&self) {
+        self.process.signal(Signal::KILL);
+        self.process.wait_exit();
     }
 
     /// The folder that its relative paths start from.
