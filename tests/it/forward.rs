@@ -155,7 +155,7 @@ fn a_tunnel_carries_bytes_both_ways_and_half_closes() {
 }
 
 #[test]
-fn bytes_sent_before_the_200_are_neither_lost_nor_early() {
+fn bytes_sent_before_the_200_are_not_lost() {
     // Connecting succeeds by the kernel's backlog; what the proxy writes shows in its own time.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap();

@@ -174,3 +174,62 @@ fn a_tunnel_that_its_client_breaks_off_is_reset_and_one_that_it_ends_is_ended() 
         assert_eq!(hears.recv_timeout(PATIENCE).unwrap().1, expected, "{reset:?}");
     }
 }
+
+#[test]
+fn bytes_sent_before_the_agreement_are_neither_lost_nor_early() {
+    let (told, hears) = mpsc::channel();
+    let told = Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut stream, _| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let waited = stream.read(&mut [0]);
+        let waited = waited.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let agreed = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\
+                      connection: upgrade\r\n\r\n";
+        stream.write_all(agreed.as_bytes()).unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        told.lock().unwrap().send((waited, heard)).unwrap();
+    });
+    let stitch = behind(&upstream, "60s");
+    let mut client = client(&stitch);
+    let fields = [&[(":protocol", "websocket")][..], &request("CONNECT", "users", "/")].concat();
+    let tunnel = client.request(&fields, false);
+    client.data(tunnel, "early ", false);
+    client.data(tunnel, "bird", true);
+    let (waited, heard) = hears.recv_timeout(PATIENCE).unwrap();
+    assert!(waited, "bytes came before the 101");
+    assert_eq!(heard, "early bird");
+    assert_eq!(client.finish(tunnel).status, Some(200));
+}
+
+#[test]
+fn bytes_behind_a_refused_connect_never_arrive() {
+    let upstream = Upstream::scripted(|mut stream, _| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let refused = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(refused).unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        assert!(!String::from_utf8_lossy(&heard).contains("early"), "{heard:?}");
+    });
+    let stitch = behind(&upstream, "60s");
+    let mut client = client(&stitch);
+    let fields = [&[(":protocol", "websocket")][..], &request("CONNECT", "users", "/")].concat();
+    let tunnel = client.request(&fields, false);
+    client.data(tunnel, "early bird", true);
+    assert_eq!(client.finish(tunnel).status, Some(403));
+    drop(stitch);
+    assert!(wait_until(PATIENCE, || upstream.open_connections() == 0));
+}
