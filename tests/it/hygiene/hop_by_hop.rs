@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use stitch_kit::http::{self, Connection};
-use stitch_kit::{Stitch, Upstream, wait_until};
+use stitch_kit::{Stitch, Upstream, h2, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -65,13 +65,16 @@ fn request_headers_of_one_connection_stay_on_it() {
 fn connection_cannot_take_away_identity_or_routing() {
     let upstream = Upstream::echo();
     let stitch = users(&upstream, "");
-    let tokens = "host, authorization, cookie, x-forwarded-for, forwarded, content-length";
+    let tokens = "host, authorization, cookie, x-forwarded-for, x-forwarded-host, \
+                  X-Forwarded-Proto, forwarded, content-length";
     let headers = [
         ("host", "users"),
         ("connection", tokens),
         ("authorization", "Bearer a"),
         ("cookie", "a=b"),
         ("x-forwarded-for", "10.0.0.1"),
+        ("x-forwarded-host", "shop.example"),
+        ("x-forwarded-proto", "https"),
         ("forwarded", "for=10.0.0.1"),
     ];
     let answer = http::send(stitch.proxy(), "POST", "/", &headers, b"abc");
@@ -80,6 +83,8 @@ fn connection_cannot_take_away_identity_or_routing() {
     assert_eq!(seen.header("authorization"), Some("Bearer a"));
     assert_eq!(seen.header("cookie"), Some("a=b"));
     assert_eq!(seen.header("x-forwarded-for"), Some("10.0.0.1, 127.0.0.1"));
+    assert_eq!(seen.headers.all("x-forwarded-host"), ["shop.example"]);
+    assert_eq!(seen.headers.all("x-forwarded-proto"), ["https"]);
     assert!(seen.header("forwarded").unwrap().starts_with("for=10.0.0.1"));
 }
 
@@ -108,6 +113,53 @@ fn te_trailers_passes() {
     assert_eq!(http::get(stitch.proxy(), "/", &headers).status, 200);
     let seen = &upstream.requests()[0];
     assert_eq!((seen.header("te"), seen.header("connection")), (Some("trailers"), Some("te")));
+}
+
+#[test]
+fn trailers_that_nobody_declared_do_not_declare_themselves() {
+    let upstream = answering(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 2\r\n\r\n",
+    );
+    let stitch = users(&upstream, "");
+    let mut connection = Connection::open(stitch.proxy());
+    let asking = [("host", "users"), ("te", "trailers"), ("connection", "te")];
+    for _ in 0..2 {
+        let answer = connection.request("GET", "/", &asking, b"");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+        assert_eq!((answer.header("trailer"), answer.header("x-sum")), (None, None));
+        assert_eq!(answer.trailers.0, []);
+    }
+    // Those who need no declaration get them.
+    let mut client = h2::Connection::open(stitch.proxy());
+    let stream = client.get("users", "/");
+    let answer = client.finish(stream);
+    assert_eq!((answer.body.as_slice(), answer.sections), (&b"ok"[..], 2));
+}
+
+#[test]
+fn beside_declared_trailers_others_do_not_pass() {
+    let upstream = answering(
+        "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\
+         x-other: 1\r\nx-sum: 2\r\n\r\n",
+    );
+    let stitch = users(&upstream, "");
+    let asking = [("host", "users"), ("te", "trailers"), ("connection", "te")];
+    let answer = http::get(stitch.proxy(), "/", &asking);
+    assert_eq!((answer.text().as_str(), answer.header("trailer")), ("ok", Some("x-sum")));
+    assert_eq!(answer.trailers.0, [("x-sum".to_owned(), "2".to_owned())]);
+}
+
+#[test]
+fn trailers_of_a_request_that_nobody_declared_stay_behind_the_body() {
+    let upstream = Upstream::echo();
+    let stitch = users(&upstream, "");
+    let headers = [("host", "users"), ("transfer-encoding", "chunked")];
+    let body = b"3\r\nabc\r\n0\r\nx-sum: 3\r\n\r\n";
+    let told = http::send(stitch.proxy(), "POST", "/", &headers, body).json();
+    assert_eq!(told["body"], "abc");
+    assert_eq!(told["trailers"], serde_json::json!([["x-sum", "3"]]));
+    let seen = &upstream.requests()[0];
+    assert_eq!((seen.header("trailer"), seen.header("x-sum")), (None, None));
 }
 
 #[test]

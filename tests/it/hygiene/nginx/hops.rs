@@ -1,8 +1,10 @@
 //! Proxies and tunnels in front of nginx: a request that comes back, CONNECT, and upgrades.
 
-use super::behind::{Behind, SCHEMES, version};
-use stitch_kit::Stitch;
+use super::behind::{Behind, PATIENCE, SCHEMES, version};
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
 use stitch_kit::http::{self, Connection};
+use stitch_kit::{Stitch, Upstream};
 
 #[test]
 fn a_request_that_nginx_sends_back_is_a_loop() {
@@ -83,4 +85,43 @@ fn nothing_behind_a_refused_connect_arrives() {
     assert_eq!(connection.read_response().status, 403);
     connection.read_to_close();
     assert_eq!(behind.seen(), Vec::<String>::new());
+}
+
+#[test]
+fn an_upgrade_passes_nginx_and_nothing_before_it_agreed() {
+    let upstream = Upstream::scripted(|mut stream, _| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let early = stream.read(&mut byte);
+        assert!(
+            early.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+            "bytes came early"
+        );
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let agreed =
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: chat\r\nconnection: upgrade\r\n\r\n";
+        stream.write_all(agreed.as_bytes()).unwrap();
+        let mut heard = [0; 10];
+        stream.read_exact(&mut heard).unwrap();
+        stream.write_all(&heard.map(|byte| byte.to_ascii_uppercase())).unwrap();
+    });
+    let chat = format!(
+        "location /chat {{ proxy_pass {}; proxy_http_version 1.1; \
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection; }}",
+        upstream.url()
+    );
+    let behind = Behind::serving("http", &chat, "", "");
+    let (mut client, answer) = behind.send(
+        "GET /chat HTTP/1.1\r\nhost: users\r\nupgrade: chat\r\nconnection: upgrade, x-secret\r\n\
+         x-secret: 1\r\n\r\nearly bird",
+    );
+    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("chat")));
+    assert_eq!(client.read_bytes(10), b"EARLY BIRD");
+    assert!(client.closes_within(PATIENCE));
+    assert_eq!(behind.seen(), ["GET /chat HTTP/1.1"]);
 }
