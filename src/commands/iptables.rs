@@ -5,7 +5,7 @@ use crate::cli::IptablesArgs;
 use crate::exit::{ExitCode, Failure};
 use crate::redirect::{Family, Plan, Ports, Table, apply, remove, script};
 use crate::{file, output};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use stitch_config::model::{Config, ListenAddress};
 
 pub(super) fn run(args: &IptablesArgs) -> Result<ExitCode, Failure> {
@@ -47,30 +47,58 @@ fn plan(args: &IptablesArgs, config: &Config, own: u32) -> Result<Plan, Failure>
     })
 }
 
-/// Where each protocol is redirected to. REDIRECT leads to this machine, so that an address of it is
-/// enough; a wildcard IPv6 address takes IPv4 too.
+/// Where each protocol is redirected to.
 fn tables(args: &IptablesArgs, listeners: &[SocketAddr]) -> Result<Vec<Table>, Failure> {
-    let port = |fits: fn(&SocketAddr) -> bool| {
-        listeners.iter().find(|address| fits(address)).map(SocketAddr::port)
-    };
-    let v4 = port(SocketAddr::is_ipv4)
-        .or_else(|| port(|address| address.is_ipv6() && address.ip().is_unspecified()));
-    let v6 = port(SocketAddr::is_ipv6).filter(|_| !args.no_ipv6);
+    if listeners.is_empty() {
+        return Err(Failure::usage(
+            "the file has no proxy.transparent: add one such as 127.0.0.1:15001",
+        ));
+    }
+    let v4 = table(Family::V4, listeners)?;
+    let v6 = if args.no_ipv6 { None } else { table(Family::V6, listeners)? };
     if args.ipv6 && v6.is_none() {
         return Err(Failure::usage(
             "proxy.transparent has no IPv6 address: add one such as \"[::1]:15001\"",
         ));
     }
-    let of = |family, port: Option<u16>| port.map(|port| Table { family, port });
-    let tables: Vec<_> = [of(Family::V4, v4), of(Family::V6, v6)].into_iter().flatten().collect();
+    let tables: Vec<_> = [v4, v6].into_iter().flatten().collect();
     match tables.iter().any(|table| table.port == 0) {
         _ if tables.is_empty() => Err(Failure::usage(
-            "the file has no proxy.transparent: add one such as 127.0.0.1:15001",
+            "proxy.transparent has no IPv4 address: add one such as 127.0.0.1:15001",
         )),
         true => Err(Failure::usage(
             "proxy.transparent is a port picked at start: give it one such as 127.0.0.1:15001",
         )),
         false => Ok(tables),
+    }
+}
+
+/// The listener of one protocol that REDIRECT leads to, if it has any. Connections of this machine
+/// arrive at the first loopback address and at no other; a wildcard IPv6 address takes IPv4 too.
+fn table(family: Family, listeners: &[SocketAddr]) -> Result<Option<Table>, Failure> {
+    let first: IpAddr = match family {
+        Family::V4 => Ipv4Addr::LOCALHOST.into(),
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+    };
+    let same = |address: &&SocketAddr| address.is_ipv4() == first.is_ipv4();
+    let fits = |address: &&SocketAddr| address.ip().is_unspecified() || address.ip() == first;
+    let both = |address: &&SocketAddr| address.is_ipv6() && address.ip().is_unspecified();
+    let found = listeners.iter().find(|address| same(address) && fits(address));
+    let found = found.or_else(|| listeners.iter().find(both));
+    match (found, listeners.iter().find(same)) {
+        (Some(address), _) => Ok(Some(Table { family, port: address.port() })),
+        (None, None) => Ok(None),
+        (None, Some(other)) => {
+            let arrive = SocketAddr::new(first, other.port());
+            let or = match family {
+                Family::V4 => "",
+                Family::V6 => ", or leave IPv6 alone with --no-ipv6",
+            };
+            Err(Failure::usage(format!(
+                "proxy.transparent has {other}, where nothing that is redirected arrives: write \
+                 \"{arrive}\"{or}"
+            )))
+        }
     }
 }
 
@@ -144,10 +172,30 @@ mod tests {
         assert_eq!(families("", "'[::1]:15006'"), [(Family::V6, 15006)]);
         assert_eq!(families("", "'[::]:15006'"), [(Family::V4, 15006), (Family::V6, 15006)]);
         assert!(planned("--ipv6", "'127.0.0.1:1'").unwrap_err().contains("no IPv6 address"));
+        assert!(planned("--no-ipv6", "'[::1]:1'").unwrap_err().contains("no IPv4 address"));
         assert!(planned("", "").unwrap_err().contains("no proxy.transparent"));
         assert!(planned("", "'127.0.0.1:0'").unwrap_err().contains("picked at start"));
         for wrong in ["--apply --remove", "--ipv6 --no-ipv6", "--ports x", "--exclude-uid root"] {
             assert!(args(wrong).is_err(), "{wrong}");
+        }
+    }
+    #[test]
+    fn only_a_listener_that_redirected_connections_arrive_at_will_do() {
+        let ports = |line: &str, transparent: &str| -> Vec<_> {
+            let tables = planned(line, transparent).unwrap().tables;
+            tables.iter().map(|table| table.port).collect()
+        };
+        assert_eq!(ports("", "'10.0.0.5:1', '127.0.0.2:2', '127.0.0.1:3'"), [3]);
+        assert_eq!(ports("", "'10.0.0.5:1', '0.0.0.0:2'"), [2]);
+        assert_eq!(ports("", "'10.0.0.5:1', '[fd00::5]:2', '[::]:3'"), [3, 3]);
+        assert_eq!(ports("--no-ipv6", "'127.0.0.1:1', '[fd00::5]:2'"), [1]);
+        for (transparent, write) in [
+            ("'10.0.0.5:15001'", "write \"127.0.0.1:15001\""),
+            ("'127.0.0.2:15001', '[::1]:15006'", "write \"127.0.0.1:15001\""),
+            ("'127.0.0.1:1', '[fd00::5]:2'", "write \"[::1]:2\", or leave IPv6 alone"),
+        ] {
+            let error = planned("", transparent).unwrap_err();
+            assert!(error.contains(write), "{error}");
         }
     }
 }
