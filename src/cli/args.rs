@@ -344,7 +344,7 @@ pub(crate) struct IptablesArgs {
     /// Leave these destinations alone (repeatable)
     #[arg(long = "exclude-cidr", value_name = "CIDR")]
     pub(crate) exclude_nets: Vec<IpNet>,
-    /// Redirect connections within this machine too
+    /// Redirect connections to loopback addresses too
     #[arg(long)]
     pub(crate) loopback: bool,
     /// Redirect IPv6; an error when proxy.transparent has no address for it

@@ -20,9 +20,9 @@ pub(crate) struct Plan {
     pub(crate) exclude_ports: Option<Ports>,
     /// Destinations that are not, whatever their port.
     pub(crate) exclude_nets: Vec<IpNet>,
-    /// Whether connections within this machine are redirected too.
+    /// Whether connections to loopback addresses are redirected too.
     pub(crate) loopback: bool,
-    /// Ports of the proxy itself, which are never redirected.
+    /// Ports of the proxy itself, which are never redirected on an address of this machine.
     pub(crate) own_ports: Vec<u16>,
     /// By protocol, the port of `proxy.transparent`.
     pub(crate) tables: Vec<Table>,
@@ -88,13 +88,13 @@ pub(super) fn applying(plan: &Plan, table: Table) -> Vec<Step> {
     for uid in &plan.exclude_uids {
         rule(&["-m", "owner", "--uid-owner", &uid.to_string(), "-j", "RETURN"]);
     }
-    if plan.loopback {
-        for port in &plan.own_ports {
-            let port = port.to_string();
-            rule(&["-d", table.family.loopback(), "-p", "tcp", "--dport", &port, "-j", "RETURN"]);
-        }
-    } else {
+    if !plan.loopback {
         rule(&["-d", table.family.loopback(), "-j", "RETURN"]);
+    }
+    // This machine has more addresses than those of its loopback.
+    for port in &plan.own_ports {
+        let to = ["-p", "tcp", "--dport", &port.to_string(), "-j", "RETURN"];
+        rule(&[&["-m", "addrtype", "--dst-type", "LOCAL"][..], &to].concat());
     }
     for net in plan.exclude_nets.iter().filter(|net| table.family.has(net)) {
         rule(&["-d", &net.to_string(), "-j", "RETURN"]);
@@ -176,6 +176,8 @@ mod tests {
 iptables -w -t nat -N STITCH_OUTPUT 2>/dev/null || iptables -w -t nat -F STITCH_OUTPUT
 iptables -w -t nat -A STITCH_OUTPUT -m owner --uid-owner 1337 -j RETURN
 iptables -w -t nat -A STITCH_OUTPUT -d 127.0.0.0/8 -j RETURN
+iptables -w -t nat -A STITCH_OUTPUT -m addrtype --dst-type LOCAL -p tcp --dport 8080 -j RETURN
+iptables -w -t nat -A STITCH_OUTPUT -m addrtype --dst-type LOCAL -p tcp --dport 15001 -j RETURN
 iptables -w -t nat -A STITCH_OUTPUT -p tcp -j REDIRECT --to-ports 15001
 iptables -w -t nat -C OUTPUT -p tcp -j STITCH_OUTPUT 2>/dev/null || \
              iptables -w -t nat -A OUTPUT -p tcp -j STITCH_OUTPUT
@@ -204,8 +206,8 @@ iptables -w -t nat -C OUTPUT -p tcp -j STITCH_OUTPUT 2>/dev/null || \
             [
                 "-m owner --uid-owner 0 -j RETURN",
                 "-m owner --uid-owner 1337 -j RETURN",
-                "-d ::1/128 -p tcp --dport 8080 -j RETURN",
-                "-d ::1/128 -p tcp --dport 15001 -j RETURN",
+                "-m addrtype --dst-type LOCAL -p tcp --dport 8080 -j RETURN",
+                "-m addrtype --dst-type LOCAL -p tcp --dport 15001 -j RETURN",
                 "-d fd00::/8 -j RETURN",
                 "-p tcp --dport 8001 -j RETURN",
                 "-p tcp --dport 80 -j REDIRECT --to-ports 15006",

@@ -3,3 +3,4 @@
 
 mod lab;
 mod redirected;
+mod rules;

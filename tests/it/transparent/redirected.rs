@@ -118,24 +118,3 @@ fn own_connections_that_come_back_are_noticed() {
     let refused = lab.counted("refused");
     assert!((2..20).contains(&refused), "{refused}");
 }
-
-#[test]
-fn rules_come_and_go_as_often_as_one_likes() {
-    let Some(lab) = Lab::build("services: {}") else { return };
-    let path = lab.stitch.path().display().to_string();
-    let before = lab.rules();
-    let _ = lab.iptables(&[&path, "--apply"]).success();
-    let once = lab.rules();
-    assert!(once.contains("-A STITCH_OUTPUT -p tcp -j REDIRECT --to-ports 15006"), "{once}");
-    let _ = lab.iptables(&[&path, "--apply"]).success();
-    assert_eq!(lab.rules(), once);
-    let direct = || lab.curl(&[&format!("http://{V4}/")]).success().stdout.contains("via= ");
-    assert!(!direct());
-    let _ = lab.iptables(&[&path, "--apply", "--ports", "443", "--no-ipv6"]).success();
-    assert!(direct(), "another port is redirected");
-    for _ in 0..2 {
-        let _ = lab.iptables(&["--remove"]).success();
-        assert_eq!(lab.rules(), before);
-    }
-    assert!(direct());
-}
