@@ -130,6 +130,12 @@ impl Lab {
         self.network.inside("0", binary).arg("iptables").args(args).output()
     }
 
+    /// A text of commands, by the shell.
+    pub(super) fn shell(&self, script: &str) -> Output {
+        let script = self.scratch.write("script.sh", script);
+        self.network.inside("0", &require("sh")).arg("-e").arg(script).output()
+    }
+
     /// Every rule in force.
     pub(super) fn rules(&self) -> String {
         let of = |program: &str| {

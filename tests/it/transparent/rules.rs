@@ -51,3 +51,51 @@ fn ports_of_stitch_are_never_redirected_by_whatever_address_of_the_machine() {
         }
     }
 }
+
+#[test]
+fn what_is_printed_does_what_is_applied() {
+    let Some(lab) = Lab::build("services: {}") else { return };
+    let path = lab.stitch.path().display().to_string();
+    let before = lab.rules();
+    for options in [
+        &[][..],
+        &["--loopback", "--ports", "80,8000-8100", "--exclude-ports", "8001", "--no-ipv6"],
+        &["--exclude-uid", "0", "--exclude-uid", "7", "--exclude-cidr", "10.9.0.0/16"],
+    ] {
+        let options = [&[path.as_str()], options].concat();
+        let script = lab.iptables(&options).success().stdout;
+        // In place of what is there, as applying is: a second time changes nothing.
+        let printed = [(); 2].map(|()| {
+            let _ = lab.shell(&script).success();
+            lab.rules()
+        });
+        assert_ne!(printed[0], before);
+        assert_eq!(printed[1], printed[0]);
+        let _ = lab.iptables(&["--remove"]).success();
+        assert_eq!(lab.rules(), before);
+        let _ = lab.iptables(&[&options[..], &["--apply"]].concat()).success();
+        assert_eq!(lab.rules(), printed[0], "{options:?}");
+        let _ = lab.iptables(&["--remove"]).success();
+    }
+}
+
+#[test]
+fn a_port_that_is_left_alone_is_so_whatever_is_redirected() {
+    let Some(lab) = Lab::build("services: {}") else { return };
+    let path = lab.stitch.path().display().to_string();
+    let redirected = |port: u16| {
+        let before = lab.counted("http");
+        let url = format!("http://{V4}:{port}/");
+        let _ = lab.curl(&["--http2-prior-knowledge", &url]);
+        lab.counted("http") > before
+    };
+    let apply = |options: &[&str]| {
+        let _ = lab.iptables(&[&[path.as_str(), "--apply"], options].concat()).success();
+        [80, 82].map(redirected)
+    };
+    assert_eq!(apply(&["--ports", "443", "--exclude-ports", "80"]), [false, false]);
+    assert_eq!(apply(&["--ports", "443,80-90", "--exclude-ports", "80"]), [false, true]);
+    assert_eq!(apply(&["--ports", "80-90", "--exclude-ports", "81-100"]), [true, false]);
+    assert_eq!(apply(&["--exclude-ports", "82"]), [true, false]);
+    assert!(lab.rules().contains("-A STITCH_OUTPUT -p tcp -m tcp --dport 82 -j RETURN"));
+}
