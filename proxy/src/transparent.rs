@@ -22,6 +22,9 @@ use stitch_net::{Handler, HttpPort, Peer};
 /// within their first round trip.
 const SILENCE: Duration = Duration::from_millis(200);
 
+/// The connection to where a client was going, if it has been made.
+type Dialled = Option<(Wire, Known)>;
+
 /// A listener that connections are redirected to.
 pub struct TransparentPort {
     proxy: Arc<Proxy>,
@@ -118,11 +121,16 @@ impl TransparentPort {
             }
             Opening::Tls => {
                 Kind::Tls.count();
-                return self.look_into_tls(io, peer, endpoint).await;
+                return self.look_into_tls(io, peer, endpoint, dialled).await;
             }
             Opening::Opaque => {}
         }
         Kind::Opaque.count();
+        self.pass_on(io, peer, endpoint, dialled).await;
+    }
+
+    /// Relays bytes to where they were going, over the connection there if it has been made.
+    async fn pass_on(&self, io: ConnIo, peer: Peer, endpoint: Arc<Endpoint>, dialled: Dialled) {
         let mut relay = Relay::undeclared(&self.proxy, endpoint, &peer);
         match dialled {
             Some((upstream, known)) => {
@@ -140,7 +148,7 @@ impl TransparentPort {
         io: &mut ConnIo,
         peer: &Peer,
         endpoint: &Endpoint,
-        dialled: &mut Option<(Wire, Known)>,
+        dialled: &mut Dialled,
     ) -> Option<Opening> {
         // Both sides may be silent for as long as any relayed connection.
         let _busy = peer.connection.occupy();
@@ -172,7 +180,13 @@ impl TransparentPort {
     }
 
     /// TLS goes to the service that its client asks for, or on to where it was going.
-    async fn look_into_tls(&self, mut io: ConnIo, peer: Peer, endpoint: Arc<Endpoint>) {
+    async fn look_into_tls(
+        &self,
+        mut io: ConnIo,
+        peer: Peer,
+        endpoint: Arc<Endpoint>,
+        dialled: Dialled,
+    ) {
         let sni = match read_hello(&mut io, &peer.connection).await {
             Ok(Sniffed::Hello(hello)) => hello.sni,
             _ => None,
@@ -183,15 +197,19 @@ impl TransparentPort {
         let inside = sni.and_then(|name| declared(&snapshot, &format!("{name}:{port}")));
         drop(snapshot);
         match (service, inside) {
-            (Some(service), _) => hand_over(self.proxy.clone(), service, io, peer).await,
+            (Some(service), _) => {
+                drop(dialled);
+                hand_over(self.proxy.clone(), service, io, peer).await;
+            }
             (None, Some(inside)) => {
+                drop(dialled);
                 let peer = Arc::new(peer);
                 let served = serve_client(io, self.proxy.clone(), inside, &peer).await;
                 if let Err(error) = served {
                     tracing::debug!(peer = %peer.remote, %error, "TLS to something declared failed");
                 }
             }
-            (None, None) => Relay::undeclared(&self.proxy, endpoint, &peer).carry(io).await,
+            (None, None) => self.pass_on(io, peer, endpoint, dialled).await,
         }
     }
 }

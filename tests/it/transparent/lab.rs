@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use stitch_kit::{
-    Certificate, Certificates, Output, Run, Running, Scratch, Stitch, require, wait_until,
+    Certificate, Certificates, Output, Run, Running, Scratch, Signal, Stitch, require, wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,7 +16,8 @@ pub(super) const V6: &str = "fd77::2";
 /// Who the program is; the rules leave out root, who runs stitch.
 const NOBODY: &str = "65534";
 
-/// Says back what it hears on 7777; on 7778 it greets first.
+/// Says back what it hears on 7777, on 7778 it greets first. On 7779 it tells of connections, and
+/// answers one when there is no other.
 const ECHO: &str = r#"
 import asyncio
 
@@ -29,7 +30,18 @@ async def echo(reader, writer, greeting=b''):
 
 async def main():
     greet = lambda reader, writer: echo(reader, writer, b'220 welcome\r\n')
-    for port, serve in [(7777, echo), (7778, greet)]:
+    there, alone = set(), asyncio.Condition()
+    async def single(reader, writer):
+        there.add(writer)
+        print('{"event": "connected"}', flush=True)
+        if data := await reader.read(65536):
+            async with alone:
+                await alone.wait_for(lambda: len(there) == 1)
+            await echo(reader, writer, data)
+        async with alone:
+            there.remove(writer)
+            alone.notify_all()
+    for port, serve in [(7777, echo), (7778, greet), (7779, single)]:
         await asyncio.start_server(serve, '::', port)
         await asyncio.start_server(serve, '0.0.0.0', port)
     print('{"event": "ready"}', flush=True)
@@ -39,16 +51,23 @@ asyncio.run(main())
 "#;
 
 /// Becomes a user, sends a text, ends its half and prints everything it hears; without a text it
-/// waits to be greeted. Others may not be able to run this user's Python.
+/// waits to be greeted. A fifth argument is the signal that it waits for before it speaks, in
+/// hexadecimal then. Others may not be able to run this user's Python.
 const CLIENT: &str = r"
-import encodings.idna, errno, os, socket, sys
-user, host, port, text = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+import encodings.idna, errno, os, signal, socket, sys
+user, host, port, text = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
+cue = [int(number) for number in sys.argv[5:]]
+if cue:
+    text = bytes.fromhex(sys.argv[4])
+    signal.pthread_sigmask(signal.SIG_BLOCK, cue)
 os.setuid(user)
 try:
     with socket.create_connection((host, port), 10) as stream:
         if not text:
             print(stream.recv(100))
-        stream.sendall(text.encode())
+        if cue:
+            signal.sigwait(cue)
+        stream.sendall(text)
         stream.shutdown(socket.SHUT_WR)
         heard = b''
         while data := stream.recv(65536):
@@ -63,7 +82,8 @@ except OSError as error:
 /// What is taken down again when it is dropped, stitch first.
 pub(super) struct Lab {
     pub(super) stitch: Stitch,
-    _world: Vec<Running>,
+    pub(super) echo: Running,
+    _nginx: Running,
     pub(super) certificates: Certificates,
     scratch: Scratch,
     network: Network,
@@ -102,7 +122,7 @@ impl Lab {
             }
         };
         let (scratch, certificates) = (Scratch::new(), Certificates::new());
-        let world = vec![network.echo(&scratch), network.nginx(&scratch, &certificates)];
+        let (echo, nginx) = (network.echo(&scratch), network.nginx(&scratch, &certificates));
         let exec = scratch.write(
             "stitch",
             format!(
@@ -121,7 +141,7 @@ impl Lab {
             ))
             .env("STITCH_CA_DIR", scratch.path().join("ca").to_str().unwrap())
             .start();
-        Some(Self { stitch, _world: world, certificates, scratch, network })
+        Some(Self { stitch, echo, _nginx: nginx, certificates, scratch, network })
     }
 
     /// `stitch iptables` beside the running stitch.
@@ -157,6 +177,15 @@ impl Lab {
         let client = self.network.inside("0", &require("python3")).arg(script);
         let output = client.args([user, host, &port.to_string(), text]).output().success();
         output.stdout.trim().to_owned()
+    }
+
+    /// The program as a client that says these bytes once it gets USR1.
+    pub(super) fn hesitant(&self, host: &str, port: u16, bytes: &[u8]) -> Running {
+        let script = self.scratch.write("client.py", CLIENT);
+        let client = self.network.inside("0", &require("python3")).arg(script);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let cue = Signal::USR1.as_raw().to_string();
+        client.args([NOBODY, host, &port.to_string(), &hex, &cue]).spawn()
     }
 
     /// As the program.

@@ -2,7 +2,7 @@
 
 use super::lab::{Lab, V4, V6};
 use std::path::Path;
-use stitch_kit::Exit;
+use stitch_kit::{Exit, Signal};
 
 const SERVICES: &str = "services:\n  \
     users: { endpoints: [{ path: /hi, response: mocked }] }\n  \
@@ -84,6 +84,18 @@ fn tls_goes_to_whom_it_asks_for_or_where_it_was_going() {
     assert_eq!(asked("world.test", V4).success().stdout, "world");
     assert_eq!(asked("secure.test", "10.77.0.99").success().stdout, "declared");
     assert_eq!(lab.counted("tls"), 2);
+}
+
+#[test]
+fn tls_after_a_silence_leaves_no_idle_connection_beside_the_one_it_goes_on_over() {
+    let Some(lab) = lab("services: {}") else { return };
+    // It begins like TLS, and that is all.
+    let client = lab.hesitant(V4, 7779, b"\x16\x03\x01\x00\x02hi");
+    lab.echo.wait_for_stdout(|line| line["event"] == "connected");
+    client.signal(Signal::USR1);
+    assert_eq!(client.wait_exit(), Exit::Code(0), "{}", client.stderr());
+    assert_eq!(client.stdout().trim(), r"b'\x16\x03\x01\x00\x02hi'");
+    assert_eq!(lab.counted("tls"), 1);
 }
 
 #[test]
