@@ -85,6 +85,10 @@ impl Proxy {
         let snapshot = self.snapshot();
         for service in &snapshot.services {
             service.state.stats.publish();
+            // TLS that was redirected, and is not looked into.
+            if !service.state.tcp.is_unused() {
+                service.state.tcp.publish(&service.declared.name);
+            }
         }
         for service in snapshot.tcp.iter() {
             service.state.tcp.publish(&service.declared.name);

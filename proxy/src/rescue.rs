@@ -138,7 +138,8 @@ impl Failure {
         }
     }
 
-    fn detail(&self, who: &str) -> String {
+    /// What happened, in words; `who` was being reached.
+    pub(crate) fn detail(&self, who: &str) -> String {
         match self {
             Self::Connect { endpoint, error } => {
                 format!("cannot connect to {who} at {endpoint}: {error}")

@@ -195,11 +195,16 @@ impl TransparentPort {
         let service = sni.as_ref().and_then(|name| snapshot.tcp.of_sni(name)).cloned();
         let port = peer.original_destination.map_or(443, |to| to.port());
         let inside = sni.and_then(|name| declared(&snapshot, &format!("{name}:{port}")));
+        let intercepts = snapshot.credentials.authority.is_some();
         drop(snapshot);
         match (service, inside) {
             (Some(service), _) => {
                 drop(dialled);
                 hand_over(self.proxy.clone(), service, io, peer).await;
+            }
+            (None, Some(Inside::Service(service, _))) if !intercepts => {
+                drop(dialled);
+                Relay::unread(&self.proxy, &service, &peer).carry(io).await;
             }
             (None, Some(inside)) => {
                 drop(dialled);

@@ -94,7 +94,7 @@ impl Inside {
             Self::Service(service, _) => service,
             Self::Host(host) => {
                 let dialled = dial(&proxy.snapshot(), host).await;
-                return dialled.map_err(|failure| io::Error::other(format!("{failure:?}")));
+                return dialled.map_err(|failure| io::Error::other(failure.detail(host.host())));
             }
         };
         let Some(endpoint) = service.endpoints.first() else {

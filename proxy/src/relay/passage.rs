@@ -58,6 +58,16 @@ impl Relay {
         relay
     }
 
+    /// A connection to a service whose client begins TLS itself, not made yet.
+    pub(crate) fn unread(proxy: &Arc<Proxy>, service: &Service, peer: &Peer) -> Self {
+        let mut relay = Self::begin(proxy, service, peer);
+        relay.endpoints.retain(|endpoint| endpoint.scheme.is_tls());
+        for endpoint in &mut relay.endpoints {
+            *endpoint = Arc::new(endpoint.without_tls());
+        }
+        relay
+    }
+
     /// A connection to an endpoint that nobody declared, not made yet.
     pub(crate) fn undeclared(proxy: &Arc<Proxy>, endpoint: Arc<Endpoint>, peer: &Peer) -> Self {
         let mut relay = Self::new(proxy, &proxy.nobody, Timeouts::default(), peer);

@@ -87,6 +87,34 @@ fn tls_goes_to_whom_it_asks_for_or_where_it_was_going() {
 }
 
 #[test]
+fn tls_to_something_declared_is_passed_on_unread_and_reset_when_nobody_is_there() {
+    let services = "services:\n  \
+        api: { hosts: [world.test], url: 'https://10.77.0.2:8443', tls: { insecure: true } }\n  \
+        down: { hosts: [secure.test], url: 'https://10.77.0.2:9', tls: { insecure: true } }\n";
+    let Some(lab) = lab(services) else { return };
+    let ca = lab.certificates.ca().display().to_string();
+    let asked = |name: &str| {
+        let there = format!("{name}:443:10.77.0.99");
+        lab.curl(&["--cacert", &ca, "--resolve", &there, &format!("https://{name}/")])
+    };
+    assert_eq!(asked("world.test").success().stdout, "declared");
+    let unanswered = asked("secure.test");
+    assert_eq!(unanswered.exit, Exit::Code(35), "{}", unanswered.stderr);
+    assert!(unanswered.stderr.to_lowercase().contains("reset by peer"), "{}", unanswered.stderr);
+    let metrics = lab.admin("/metrics");
+    for (service, result) in [("api", "closed"), ("down", "connect_refused")] {
+        let series = format!(
+            "stitch_tcp_connections_total{{service=\"{service}\",result=\"{result}\"}} 1\n"
+        );
+        assert!(metrics.contains(&series), "{metrics}");
+    }
+    let log = lab.stitch.stderr();
+    let line = log.lines().find(|line| line.contains(" TCP down 10.77.0.2:9 in=0 out=0 "));
+    let words = " connect_refused: 10.77.0.2:9 refused the connection";
+    assert!(line.is_some_and(|line| line.ends_with(words)), "{log}");
+}
+
+#[test]
 fn tls_after_a_silence_leaves_no_idle_connection_beside_the_one_it_goes_on_over() {
     let Some(lab) = lab("services: {}") else { return };
     // It begins like TLS, and that is all.
