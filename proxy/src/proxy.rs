@@ -5,7 +5,7 @@ use crate::access_log::AccessLog;
 use crate::body::Outgoing;
 use crate::flow::{self, Begun, Call};
 use crate::hygiene::ViaToken;
-use crate::relay::{OwnConnections, hand_over};
+use crate::relay::hand_over;
 use crate::route::Role;
 use crate::service::ServiceState;
 use crate::snapshot::Snapshot;
@@ -32,8 +32,6 @@ pub struct Proxy {
     pub(crate) builtin: Builtin,
     /// Requests that no declared service was meant to answer.
     pub(crate) nobody: Arc<ServiceState>,
-    /// Connections of our own, to know them when they come back.
-    pub(crate) own: OwnConnections,
 }
 
 impl Proxy {
@@ -45,7 +43,6 @@ impl Proxy {
             via: ViaToken::new(fastrand::u64(..) >> 16),
             builtin,
             nobody: Arc::new(ServiceState::new("-".into())),
-            own: OwnConnections::default(),
         })
     }
 

@@ -4,10 +4,10 @@
 //! silence the original destination is connected to: whichever side is heard first settles it.
 
 use crate::proxy::{Gate, Proxy};
-use crate::relay::{Known, Relay, hand_over};
+use crate::relay::{Relay, hand_over};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Inside, serve_client};
-use crate::upstream::{Endpoint, Offer, Wire, connect};
+use crate::upstream::{Endpoint, Offer, Wire, connect, is_own, watch_own};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use stitch_net::{Handler, HttpPort, Peer};
 const SILENCE: Duration = Duration::from_millis(200);
 
 /// The connection to where a client was going, if it has been made.
-type Dialled = Option<(Wire, Known)>;
+type Dialled = Option<Wire>;
 
 /// A listener that connections are redirected to.
 pub struct TransparentPort {
@@ -59,6 +59,7 @@ impl Kind {
 impl TransparentPort {
     /// A listener in front of the proxy. A header section larger than `header_bytes` is refused.
     pub fn new(proxy: Arc<Proxy>, header_bytes: usize) -> Self {
+        watch_own();
         Self { proxy, header_bytes }
     }
 
@@ -70,15 +71,15 @@ impl TransparentPort {
         if self.proxy.snapshot().forward.is_own(to, peer.remote.ip()) {
             return Err("it was going to stitch itself");
         }
-        self.check_origin(peer).map(|()| to)
+        check_origin(peer, to).map(|()| to)
     }
+}
 
-    /// Our own connections come back when the rules do not leave them out.
-    fn check_origin(&self, peer: &Peer) -> Result<(), &'static str> {
-        match self.proxy.own.has(peer.remote) {
-            true => Err("stitch's own connections are redirected: exclude its user"),
-            false => Ok(()),
-        }
+/// Our own connections come back when the rules do not leave them out.
+fn check_origin(peer: &Peer, to: SocketAddr) -> Result<(), &'static str> {
+    match is_own(peer.remote, to) {
+        true => Err("stitch's own connections are redirected: exclude its user"),
+        false => Ok(()),
     }
 }
 
@@ -108,7 +109,7 @@ impl TransparentPort {
         // It was told to end otherwise.
         let opening = self.opening(&mut io, &peer, &endpoint, &mut dialled).await;
         let Some(opening) = opening else { return };
-        if let Err(why) = self.check_origin(&peer) {
+        if let Err(why) = check_origin(&peer, to) {
             return refuse(&peer, why);
         }
         match opening {
@@ -133,8 +134,8 @@ impl TransparentPort {
     async fn pass_on(&self, io: ConnIo, peer: Peer, endpoint: Arc<Endpoint>, dialled: Dialled) {
         let mut relay = Relay::undeclared(&self.proxy, endpoint, &peer);
         match dialled {
-            Some((upstream, known)) => {
-                relay.reached(known);
+            Some(upstream) => {
+                relay.reached();
                 relay.join(io, upstream).await;
             }
             None => relay.carry(io).await,
@@ -154,7 +155,7 @@ impl TransparentPort {
         let _busy = peer.connection.occupy();
         let service_speaks = async {
             tokio::time::sleep(SILENCE).await;
-            if self.check_origin(peer).is_err() {
+            if peer.original_destination.is_some_and(|to| check_origin(peer, to).is_err()) {
                 return;
             }
             let connected = connect(endpoint, Offer::Bytes, Timeouts::default().connect).await;
@@ -162,10 +163,8 @@ impl TransparentPort {
                 // Its client may be about to ask for a mock.
                 return pending().await;
             };
-            let known = self.proxy.own.add(wire.socket());
-            let (wire, _) = dialled.insert((wire, known));
             // Broken is as good as heard.
-            let _ = wire.socket().readable().await;
+            let _ = dialled.insert(wire).socket().readable().await;
         };
         tokio::select! {
             biased;

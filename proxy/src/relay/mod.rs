@@ -9,7 +9,6 @@ mod join;
 mod join_tests;
 mod line;
 mod outcome;
-mod own;
 mod passage;
 mod port;
 mod side;
@@ -22,7 +21,6 @@ mod tunnelled;
 
 pub(crate) use join::join;
 pub(crate) use line::Line;
-pub(crate) use own::{Known, OwnConnections};
 pub(crate) use passage::{Relay, hand_over};
 pub use port::ServicePort;
 pub(crate) use side::Side;

@@ -3,7 +3,6 @@
 use super::join::{Joined, join};
 use super::line::Line;
 use super::outcome::Outcome;
-use super::own::Known;
 use super::side::Side;
 use super::tally::Tally;
 use crate::proxy::Proxy;
@@ -41,7 +40,6 @@ pub(crate) struct Relay {
     started: Instant,
     endpoint: Option<Arc<Endpoint>>,
     in_flight: Option<InFlight>,
-    known: Option<Known>,
     tally: Tally,
     outcome: Outcome,
     error: Option<String>,
@@ -88,7 +86,6 @@ impl Relay {
             started: Instant::now(),
             endpoint: None,
             in_flight: None,
-            known: None,
             tally: Tally::new(state.tcp.totals.clone()),
             outcome: Outcome::Ended,
             error: None,
@@ -120,7 +117,6 @@ impl Relay {
             let limit = self.timeout.connect;
             match connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await {
                 Ok(wire) => {
-                    self.known = Some(self.proxy.own.add(wire.socket()));
                     self.in_flight = Some(in_flight);
                     return Ok(wire);
                 }
@@ -136,9 +132,8 @@ impl Relay {
     }
 
     /// Takes a connection that has been made already.
-    pub(crate) fn reached(&mut self, known: Known) {
+    pub(crate) fn reached(&mut self) {
         self.endpoint = self.endpoints.first().cloned();
-        self.known = Some(known);
     }
 
     /// Relays until both sides have ended.

@@ -41,10 +41,7 @@ impl Side for Wire {
     }
 
     fn bare(&self) -> Option<&Socket> {
-        match self {
-            Self::Plain(socket) => Some(socket),
-            Self::Tls(_) => None,
-        }
+        self.bare()
     }
 }
 

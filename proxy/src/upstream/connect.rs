@@ -1,8 +1,8 @@
 //! One new connection to an endpoint, every address tried in turn and TLS begun within one limit.
 
 use super::endpoint::{Endpoint, Tls};
-use super::resolve;
-use super::wire::Wire;
+use super::wire::{Stream, Wire};
+use super::{own, resolve};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -110,6 +110,8 @@ pub async fn connect_saying(
         }
         UpstreamAddress::Unix(path) => Socket::Unix(connect_unix(path, deadline, limit).await?),
     };
+    // Before the first byte, which may be what comes back to us.
+    let known = own::know(&socket);
     if !first.is_empty() {
         say(first, endpoint, &mut socket, deadline, limit).await?;
     }
@@ -117,8 +119,11 @@ pub async fn connect_saying(
         None if endpoint.scheme.is_tls() => {
             Err(ConnectError::Tls(format!("nothing is known about whom to trust at {endpoint}")))
         }
-        None => Ok(Wire::Plain(socket)),
-        Some(tls) => secure(tls, socket, offer, deadline, limit).await,
+        None => Ok(Wire::new(Stream::Plain(socket), known)),
+        Some(tls) => {
+            let stream = secure(tls, socket, offer, deadline, limit).await?;
+            Ok(Wire::new(stream, known))
+        }
     }
 }
 
@@ -208,7 +213,7 @@ async fn secure(
     offer: Offer,
     deadline: Instant,
     limit: Duration,
-) -> Result<Wire, ConnectError> {
+) -> Result<Stream, ConnectError> {
     let address = address_of(&socket);
     let config = match offer {
         Offer::Http => tls.client.http.clone(),
@@ -217,7 +222,7 @@ async fn secure(
     };
     let handshake = TlsConnector::from(config).connect(tls.name.clone(), socket);
     match timeout_at(deadline, handshake).await {
-        Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Ok(Err(error)) => Err(ConnectError::Tls(explain_connect(&error).to_string())),
         Err(_elapsed) => Err(ConnectError::Timeout(address, limit)),
     }

@@ -4,6 +4,7 @@ mod balance;
 mod endpoint;
 
 mod connect;
+mod own;
 mod resolve;
 mod wire;
 
@@ -21,6 +22,7 @@ pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
 pub(crate) use head::{H2Headers, HeaderSink, RequestHead};
+pub(crate) use own::{is_own, watch_own};
 pub(crate) use resolve::resolve;
 pub(crate) use send::{SendError, send};
 pub use wire::Wire;

@@ -1,16 +1,23 @@
 //! A connection to an endpoint: a socket as it is, or one inside TLS.
 
+use super::own::Known;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use stitch_net::conn::Socket;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 /// What an endpoint is spoken to over.
 #[derive(Debug)]
-pub enum Wire {
+pub struct Wire {
+    stream: Stream,
+    _known: Option<Known>,
+}
+
+#[derive(Debug)]
+pub(super) enum Stream {
     /// Without TLS.
     Plain(Socket),
     /// Inside TLS.
@@ -18,11 +25,24 @@ pub enum Wire {
 }
 
 impl Wire {
+    /// A connection that is known for ours as long as it is held.
+    pub(super) fn new(stream: Stream, known: Option<Known>) -> Self {
+        Self { stream, _known: known }
+    }
+
+    /// The socket, if what is said on it is said as it is.
+    pub(crate) fn bare(&self) -> Option<&Socket> {
+        match &self.stream {
+            Stream::Plain(socket) => Some(socket),
+            Stream::Tls(_) => None,
+        }
+    }
+
     /// The socket beneath.
     pub fn socket(&self) -> &Socket {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.get_ref().0,
+        match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref().0,
         }
     }
 
@@ -36,9 +56,9 @@ impl Wire {
 
     /// Whether TLS settled on HTTP/2.
     pub fn is_h2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 
@@ -46,13 +66,13 @@ impl Wire {
     /// the usual case, and so can miss a close that the reactor has not seen yet.
     pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0; 1];
-        match self {
-            Self::Plain(socket) => {
+        match &mut self.stream {
+            Stream::Plain(socket) => {
                 let read = socket.try_read(&mut byte);
                 read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
             // Only TLS can tell its own messages, session tickets say, from data.
-            Self::Tls(stream) => {
+            Stream::Tls(stream) => {
                 let (mut cx, mut buf) =
                     (Context::from_waker(Waker::noop()), ReadBuf::new(&mut byte));
                 Pin::new(stream).poll_read(&mut cx, &mut buf).is_pending()
@@ -63,8 +83,48 @@ impl Wire {
 
 impl From<Socket> for Wire {
     fn from(socket: Socket) -> Self {
-        Self::Plain(socket)
+        Self::new(Stream::Plain(socket), None)
     }
 }
 
-stitch_net::delegate_io!(Wire { Plain, Tls });
+stitch_net::delegate_io!(Stream { Plain, Tls });
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

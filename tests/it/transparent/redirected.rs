@@ -148,13 +148,21 @@ fn tls_to_something_declared_is_looked_into_where_that_is_wanted() {
 
 #[test]
 fn own_connections_that_come_back_are_noticed() {
-    let Some(lab) = Lab::build("services: {}") else { return };
+    let services = "services:\n  \
+        api: { url: 'https://10.77.0.2:443', hosts: [api], tls: { insecure: true } }\n  \
+        secure: { type: tcp, url: 'tls://10.77.0.2:8443', tls: { insecure: true } }\n";
+    let Some(lab) = Lab::build(services) else { return };
     let path = lab.stitch.path().display().to_string();
     // Nobody is left out, root and so stitch are not.
     let _ = lab.iptables(&[&path, "--apply", "--exclude-uid", "65534"]).success();
-    for (port, text) in [(7777, "PING\r\n"), (7778, "")] {
+    for (port, text) in [(7777, "PING\r\n"), (7778, ""), (8443, "GET / HTTP/1.0\r\n\r\n")] {
         assert_eq!(lab.bytes("0", V4, port, text), "reset");
     }
     let refused = lab.counted("refused");
-    assert!((2..20).contains(&refused), "{refused}");
+    assert!((3..100).contains(&refused), "{refused}");
+    let proxy = lab.stitch.proxy_url();
+    let answer = lab.curl(&["-w", "%{http_code}", "-o", "/dev/null", "-x", &proxy, "http://api/"]);
+    assert_eq!(answer.success().stdout, "502");
+    assert!(lab.counted("refused") > refused);
+    assert_eq!(lab.counted("tls"), 0, "a handshake of stitch's own was passed on");
 }
