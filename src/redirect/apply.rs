@@ -50,6 +50,9 @@ pub(crate) fn apply(plan: &Plan) -> Result<(), ApplyError> {
             return Err(error);
         }
     }
+    for family in plan.others() {
+        take_away(family)?;
+    }
     Ok(())
 }
 
@@ -57,9 +60,13 @@ pub(crate) fn apply(plan: &Plan) -> Result<(), ApplyError> {
 pub(crate) fn remove() -> Result<(), ApplyError> {
     probe(Family::V4)?;
     run_all(Family::V4, &removing())?;
-    // A machine without IPv6 has no rules for it either.
-    match probe(Family::V6) {
-        Ok(()) => run_all(Family::V6, &removing()),
+    take_away(Family::V6)
+}
+
+/// A machine without a protocol has no rules for it either.
+fn take_away(family: Family) -> Result<(), ApplyError> {
+    match probe(family) {
+        Ok(()) => run_all(family, &removing()),
         Err(_) => Ok(()),
     }
 }

@@ -28,6 +28,14 @@ pub(crate) struct Plan {
     pub(crate) tables: Vec<Table>,
 }
 
+impl Plan {
+    /// Protocols that it leaves alone: earlier rules for them are not to stay.
+    pub(super) fn others(&self) -> impl Iterator<Item = Family> {
+        let planned = |family| self.tables.iter().any(|table| table.family == family);
+        Family::BOTH.into_iter().filter(move |family| !planned(*family))
+    }
+}
+
 /// One protocol's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
@@ -135,7 +143,8 @@ pub(crate) fn script(plan: Option<&Plan>) -> String {
     let mut text = String::new();
     let families: Vec<(Family, Vec<Step>)> = match plan {
         Some(plan) => {
-            plan.tables.iter().map(|table| (table.family, applying(plan, *table))).collect()
+            let planned = plan.tables.iter().map(|table| (table.family, applying(plan, *table)));
+            planned.chain(plan.others().map(|family| (family, removing()))).collect()
         }
         None => Family::BOTH.map(|family| (family, removing())).into(),
     };
@@ -181,6 +190,9 @@ iptables -w -t nat -A STITCH_OUTPUT -m addrtype --dst-type LOCAL -p tcp --dport 
 iptables -w -t nat -A STITCH_OUTPUT -p tcp -j REDIRECT --to-ports 15001
 iptables -w -t nat -C OUTPUT -p tcp -j STITCH_OUTPUT 2>/dev/null || \
              iptables -w -t nat -A OUTPUT -p tcp -j STITCH_OUTPUT
+ip6tables -w -t nat -D OUTPUT -p tcp -j STITCH_OUTPUT 2>/dev/null || true
+ip6tables -w -t nat -F STITCH_OUTPUT 2>/dev/null || true
+ip6tables -w -t nat -X STITCH_OUTPUT 2>/dev/null || true
 "
         );
     }

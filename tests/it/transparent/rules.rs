@@ -77,6 +77,18 @@ fn what_is_printed_does_what_is_applied() {
         assert_eq!(lab.rules(), printed[0], "{options:?}");
         let _ = lab.iptables(&["--remove"]).success();
     }
+    // What was there for a protocol that is left alone now does not stay.
+    let _ = lab.iptables(&[&path, "--apply", "--no-ipv6"]).success();
+    let v4 = lab.rules();
+    assert_eq!(v4.matches("-N STITCH_OUTPUT").count(), 1, "{v4}");
+    let _ = lab.iptables(&[&path, "--apply"]).success();
+    assert_ne!(lab.rules(), v4);
+    let _ = lab.iptables(&[&path, "--apply", "--no-ipv6"]).success();
+    assert_eq!(lab.rules(), v4);
+    let _ = lab.iptables(&[&path, "--apply"]).success();
+    let script = lab.iptables(&[&path, "--no-ipv6"]).success().stdout;
+    let _ = lab.shell(&script).success();
+    assert_eq!(lab.rules(), v4);
 }
 
 #[test]
