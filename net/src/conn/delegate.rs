@@ -1,21 +1,37 @@
-//! `delegate_io!`: reading and writing for an enum of streams, each call handed to the variant that
-//! is there.
+//! `delegate_io!`: reading and writing by what is inside, whichever variant or field that is.
 
-/// Implements `AsyncRead` and `AsyncWrite` for an enum whose variants each hold one stream.
+/// Implements `AsyncRead` and `AsyncWrite` for an enum whose variants each hold one stream,
+/// `delegate_io!(Enum { One, Other })`, or for a struct with a stream in a field,
+/// `delegate_io!(Struct [field])`.
 #[macro_export]
 macro_rules! delegate_io {
-    (@each $self:ident { $($variant:ident),+ } $stream:ident => $call:expr) => {
-        match $self.get_mut() { $(Self::$variant($stream) => $call,)+ }
+    (@ref $self:ident [$field:ident] $stream:ident => $call:expr) => {{
+        let $stream = &$self.$field;
+        $call
+    }};
+    (@ref $self:ident { $($variant:ident),+ } $stream:ident => $call:expr) => {
+        match $self { $(Self::$variant($stream) => $call,)+ }
     };
-    ($kind:ident { $($variant:ident),+ $(,)? }) => {
+    (@pin $self:ident [$field:ident] $stream:ident => $call:expr) => {{
+        let $stream = std::pin::Pin::new(&mut $self.get_mut().$field);
+        $call
+    }};
+    (@pin $self:ident { $($variant:ident),+ } $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            $(Self::$variant($stream) => {
+                let $stream = std::pin::Pin::new($stream);
+                $call
+            })+
+        }
+    };
+    ($kind:ident $inside:tt) => {
         impl tokio::io::AsyncRead for $kind {
             fn poll_read(
                 self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 buf: &mut tokio::io::ReadBuf<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                $crate::delegate_io!(@each self { $($variant),+ } stream =>
-                    std::pin::Pin::new(stream).poll_read(cx, buf))
+                $crate::delegate_io!(@pin self $inside stream => stream.poll_read(cx, buf))
             }
         }
 
@@ -25,8 +41,7 @@ macro_rules! delegate_io {
                 cx: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::delegate_io!(@each self { $($variant),+ } stream =>
-                    std::pin::Pin::new(stream).poll_write(cx, bytes))
+                $crate::delegate_io!(@pin self $inside stream => stream.poll_write(cx, bytes))
             }
 
             fn poll_write_vectored(
@@ -38,28 +53,26 @@ macro_rules! delegate_io {
                 if let [only] = slices {
                     return self.poll_write(cx, only);
                 }
-                $crate::delegate_io!(@each self { $($variant),+ } stream =>
-                    std::pin::Pin::new(stream).poll_write_vectored(cx, slices))
+                $crate::delegate_io!(@pin self $inside stream =>
+                    stream.poll_write_vectored(cx, slices))
             }
 
             fn is_write_vectored(&self) -> bool {
-                match self { $(Self::$variant(stream) => stream.is_write_vectored(),)+ }
+                $crate::delegate_io!(@ref self $inside stream => stream.is_write_vectored())
             }
 
             fn poll_flush(
                 self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                $crate::delegate_io!(@each self { $($variant),+ } stream =>
-                    std::pin::Pin::new(stream).poll_flush(cx))
+                $crate::delegate_io!(@pin self $inside stream => stream.poll_flush(cx))
             }
 
             fn poll_shutdown(
                 self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                $crate::delegate_io!(@each self { $($variant),+ } stream =>
-                    std::pin::Pin::new(stream).poll_shutdown(cx))
+                $crate::delegate_io!(@pin self $inside stream => stream.poll_shutdown(cx))
             }
         }
     };

@@ -239,7 +239,7 @@ mod tests {
         let upstream = Upstream::http("127.0.0.1", listener.local_addr().unwrap().port());
         let endpoint = Endpoint::declared(&upstream, None);
         let wire = connect(&endpoint, Offer::Http1, Duration::from_secs(5)).await.unwrap();
-        let Wire::Plain(Socket::Tcp(stream)) = wire else { panic!("a TCP connection is one") };
+        let Some(Socket::Tcp(stream)) = wire.bare() else { panic!("a TCP connection is one") };
         assert!(stream.nodelay().unwrap());
     }
 }
