@@ -42,6 +42,9 @@ pub(super) struct Half {
     moved: u64,
     state: State,
     unflushed: bool,
+    /// Writing to the reader was met by a reset, which the system tells once: an end that comes
+    /// without another byte is none.
+    doubted: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,11 @@ impl Half {
         self.state = State::Ending;
     }
 
+    /// The reader has reset its connection, as a write to it was told.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = true;
+    }
+
     /// Nothing more can be moved.
     pub(super) fn give_up(&mut self) {
         (self.rest, self.conduit) = (BytesMut::new(), Conduit::default());
@@ -89,7 +97,11 @@ impl Half {
                 return Poll::Pending;
             }
             match self.poll_turn(cx, from, to)? {
-                Poll::Ready(false) => {}
+                Poll::Ready(false) => self.doubted = false,
+                Poll::Ready(true) if self.doubted => {
+                    let reset = io::ErrorKind::ConnectionReset.into();
+                    return Poll::Ready(Err(Broken::Reading(reset)));
+                }
                 Poll::Ready(true) => self.state = State::Ending,
                 Poll::Pending => {
                     if self.unflushed && self.rest.is_empty() {

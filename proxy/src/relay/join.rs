@@ -98,6 +98,9 @@ impl Halves {
             }
             Poll::Ready(Err(Broken::Writing(error))) => {
                 self.up.give_up();
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    self.down.doubt();
+                }
                 self.deaf.get_or_insert(Joined::Upstream(error));
             }
             Poll::Ready(Ok(())) | Poll::Pending => {}
@@ -121,6 +124,9 @@ impl Halves {
             }
             Poll::Ready(Err(Broken::Writing(error))) => {
                 self.down.give_up();
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    self.up.doubt();
+                }
                 self.deaf.get_or_insert(Joined::Client(error));
             }
             Poll::Ready(Ok(())) | Poll::Pending => {}

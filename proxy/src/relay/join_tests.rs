@@ -173,6 +173,25 @@ async fn a_reset_is_passed_on_as_one() {
 }
 
 #[tokio::test]
+async fn a_reset_that_is_met_by_writing_is_passed_on_as_one() {
+    let (near, mut client) = pair().await;
+    let (far, service) = pair().await;
+    // Both the reset and what is to be written are there when the relay begins, and it writes first.
+    service.set_zero_linger().unwrap();
+    drop(service);
+    client.write_all(b"question").await.unwrap();
+    near.readable().await.unwrap();
+    far.ready(tokio::io::Interest::ERROR).await.unwrap();
+    let (mut near, mut far) = (Wire::from(Socket::from(near)), Wire::from(Socket::from(far)));
+    let joined = join(&mut near, &mut far, None, &mut Tally::default()).await;
+    assert!(
+        matches!(&joined, Joined::Upstream(error) if error.kind() == io::ErrorKind::ConnectionReset)
+    );
+    drop((near, far));
+    assert_eq!(read_all(&mut client).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn an_answer_arrives_although_the_question_is_not_wanted() {
     let Relayed { mut client, mut service, relay, .. } = relayed(Handle::default()).await;
     client.write_all(b"hello").await.unwrap();
