@@ -212,7 +212,7 @@ fn dump_subscription(subscription: &Subscription) -> Json {
 }
 
 fn dump_route(route: &Route) -> Json {
-    let RouteMatch { path, hosts: claimed, methods, headers, query } = &route.matches;
+    let RouteMatch { path, hosts: claimed, methods, headers, query, .. } = &route.matches;
     let headers = headers
         .iter()
         .map(|(name, value)| json!([name.as_str(), masked_text(name.as_str(), value)]));
@@ -228,13 +228,13 @@ fn dump_route(route: &Route) -> Json {
         },
         "priority": route.priority,
         "timeout": {
-            "connect": route.connect_timeout.map(time),
-            "request": route.request_timeout.map(time),
-            "idle": route.idle_timeout.map(time),
+            "connect": route.timeout.connect.map(time),
+            "request": route.timeout.request.map(time),
+            "idle": route.timeout.idle.map(time),
         },
     });
     match &route.action {
-        RouteAction::Services { targets, rewrite } => {
+        RouteAction::Services { targets, rewrite, .. } => {
             let targets = targets
                 .iter()
                 .map(|target| json!({ "service": &*target.service, "weight": target.weight }));
@@ -244,6 +244,7 @@ fn dump_route(route: &Route) -> Json {
         RouteAction::Redirect { to, status } => {
             out["redirect"] = json!({ "to": to.as_str(), "status": status });
         }
+        RouteAction::Respond(respond) => out["respond"] = json!({ "status": respond.status }),
         RouteAction::Stitch => out["to"] = json!("stitch"),
     }
     out

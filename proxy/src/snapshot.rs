@@ -52,6 +52,8 @@ pub enum RouteTarget {
     Services(u64, Vec<(u64, Arc<Service>)>),
     /// Elsewhere, by the client itself.
     Redirect,
+    /// Nowhere: the proxy answers as the route says.
+    Respond,
     /// Health and metrics of the proxy.
     Stitch,
 }
@@ -146,6 +148,7 @@ fn compile_target(
 ) -> Option<RouteTarget> {
     Some(match action {
         RouteAction::Redirect { .. } => RouteTarget::Redirect,
+        RouteAction::Respond(_) => RouteTarget::Respond,
         RouteAction::Stitch => RouteTarget::Stitch,
         RouteAction::Services { targets, .. } => {
             let mut sum = 0;

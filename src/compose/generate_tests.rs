@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use stitch_config::data::Text;
 use stitch_config::model::{
-    Certificate, PemFile, Route, RouteMatch, Scheme, Secret, ServerTls, Target,
+    Certificate, PemFile, Policies, Route, RouteMatch, Scheme, Secret, ServerTls, Target,
+    TimeoutOverrides,
 };
 use stitch_config::pattern::PathPattern;
 use stitch_config::place::Place;
@@ -258,6 +259,7 @@ fn names_of_the_network_are_services_and_hosts_that_are_not_local() {
     let services = RouteAction::Services {
         targets: vec![Target { service: "users".into(), weight: 1 }],
         rewrite: None,
+        sticky: None,
     };
     for (name, action) in [("shop.test", services), ("admin.test", RouteAction::Stitch)] {
         config.routes.push(Arc::new(Route {
@@ -269,12 +271,12 @@ fn names_of_the_network_are_services_and_hosts_that_are_not_local() {
                 methods: Vec::new(),
                 headers: Vec::new(),
                 query: Vec::new(),
+                cookies: Vec::new(),
             },
             priority: 0,
             action,
-            connect_timeout: None,
-            request_timeout: None,
-            idle_timeout: None,
+            timeout: TimeoutOverrides::default(),
+            policies: Policies::default(),
         }));
     }
     assert_eq!(aliases(&config), ["users", "users.test", "shop.test"]);

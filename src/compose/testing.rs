@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use stitch_config::model::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, ClientTls,
-    Config, Endpoint, Events, Forward, Kind, Limits, LocalCommand, Methods, Mode, NetClass, Proxy,
-    ResponseBody, ResponseSpec, Scheme, Service, Timeouts, Upstream, Workers,
+    Config, Endpoint, Events, Forward, Kind, Limits, LocalCommand, Methods, Mode, NetClass,
+    Policies, Proxy, ResponseBody, ResponseSpec, Scheme, Service, Timeouts, Upstream, Workers,
 };
 use stitch_config::pattern::PathPattern;
 use stitch_config::place::Place;
@@ -57,6 +57,8 @@ pub(super) fn config(services: Vec<Service>) -> Config {
 
 fn service(name: &str, kind: Kind, mode: Mode) -> Service {
     Service {
+        policies: Policies::default(),
+        health_check: None,
         name: name.into(),
         place: Place::default(),
         kind,

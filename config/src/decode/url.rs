@@ -69,7 +69,7 @@ impl FromStr for Upstream {
         });
         let Url { scheme, address, base_path } = read?;
         let scheme = scheme.unwrap_or(Scheme::Http);
-        Ok(Self { scheme, address, base_path, weight: 1, place: Place::default() })
+        Ok(Self { scheme, address, base_path, weight: 1, tier: 1, place: Place::default() })
     }
 }
 

@@ -6,6 +6,7 @@
 mod config;
 mod endpoint;
 mod listen;
+mod policy;
 mod proxy;
 mod route;
 mod secret;
@@ -19,12 +20,19 @@ pub use endpoint::{
     Subscription,
 };
 pub use listen::ListenAddress;
+pub use policy::{
+    ApiKey, ApiKeys, Auth, Balance, BasicAuth, BodyEdit, BodyEdits, Breaker, Concurrency, Cors,
+    Digest, Eject, ForwardAuth, HashKey, HeaderEdit, HeaderEdits, HealthCheck, HealthProbe, Hedge,
+    HedgeAfter, JsonPath, JsonStep, Jwks, Jwt, KeyPlace, LimitKey, Mirror, Origins, PasswordHash,
+    Policies, Rate, RateLimit, Respond, Retry, RetryOn, Setting, Slow, TimeoutOverrides, Timeouts,
+    User, Value, ValuePart,
+};
 pub use proxy::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, Forward, Limits,
     NetClass, Proxy, Workers,
 };
 pub use route::{Route, RouteAction, RouteMatch, Target};
 pub use secret::Secret;
-pub use service::{HostPattern, Kind, LocalCommand, Mode, ProxyProtocol, Service, Timeouts};
+pub use service::{HostPattern, Kind, LocalCommand, Mode, ProxyProtocol, Service};
 pub use tls::{Certificate, ClientTls, PemFile, ServerTls};
 pub use upstream::{Scheme, Upstream, UpstreamAddress};

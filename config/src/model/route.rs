@@ -1,11 +1,10 @@
 //! `routes:` — the gateway table on `listen`.
 
-use super::HostPattern;
+use super::{HostPattern, Policies, Respond, TimeoutOverrides};
 use crate::pattern::{PathPattern, PathTemplate};
 use crate::place::Place;
 use http::{HeaderName, Method};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// One route.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +20,9 @@ pub struct Route {
     /// What happens.
     pub action: RouteAction,
     /// `timeout` of this route; absent fields come from the service.
-    pub connect_timeout: Option<Duration>,
-    /// See `connect_timeout`.
-    pub request_timeout: Option<Duration>,
-    /// See `connect_timeout`.
-    pub idle_timeout: Option<Duration>,
+    pub timeout: TimeoutOverrides,
+    /// Every other policy as this route writes it; the rest comes from the service.
+    pub policies: Policies,
 }
 
 /// The conditions of a route; all must hold.
@@ -41,6 +38,8 @@ pub struct RouteMatch {
     pub headers: Vec<(HeaderName, String)>,
     /// `query`: each parameter must be present with exactly this (decoded) value.
     pub query: Vec<(String, String)>,
+    /// `cookies`: each must be present with exactly this value.
+    pub cookies: Vec<(String, String)>,
 }
 
 /// What a route does with a request.
@@ -52,6 +51,8 @@ pub enum RouteAction {
         targets: Vec<Target>,
         /// `rewrite`: the path that the service sees.
         rewrite: Option<PathTemplate>,
+        /// `sticky`: the cookie by which a client stays with the service that it got first.
+        sticky: Option<String>,
     },
     /// `redirect`.
     Redirect {
@@ -60,6 +61,8 @@ pub enum RouteAction {
         /// 301, 302, 303, 307 or 308. Default 307.
         status: u16,
     },
+    /// `respond`: an answer of the proxy's own.
+    Respond(Respond),
     /// `to: stitch`: health and metrics of the proxy itself.
     Stitch,
 }

@@ -1,11 +1,10 @@
 //! `services:` — one declared service.
 
-use super::{ClientTls, Endpoint, Subscription, Upstream};
+use super::{ClientTls, Endpoint, HealthCheck, Policies, Subscription, Timeouts, Upstream};
 use crate::data::Data;
 use crate::place::Place;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A declared service: real, mocked, both, or infrastructure.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +33,8 @@ pub struct Service {
     pub mock_on: Vec<u16>,
     /// `timeout`, merged with `defaults`.
     pub timeout: Timeouts,
+    /// Every other policy, merged with `defaults`.
+    pub policies: Policies,
     /// `endpoints`: the mock, in file order.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// `nats_subscribe`.
@@ -58,6 +59,8 @@ pub struct Service {
     pub health_path: Option<String>,
     /// `health.grpc`: the gRPC service to ask for instead, empty for the whole server.
     pub health_grpc: Option<String>,
+    /// `health.every`: endpoints are checked all the time.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// What a service is.
@@ -139,23 +142,6 @@ impl Mode {
     /// Whether the mode ever calls the mock.
     pub fn uses_mock(self) -> bool {
         self != Self::Real
-    }
-}
-
-/// The timers of one request, or of one connection to a `type: tcp` service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To connect, name resolution included. Default 2 s.
-    pub connect: Duration,
-    /// Until response headers. No default: long polls are legitimate.
-    pub request: Option<Duration>,
-    /// No bytes either way on a stream, an upgrade or a tunnel. Default 5 min.
-    pub idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(2), request: None, idle: Duration::from_secs(300) }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Upstream {
     pub base_path: String,
     /// Share of requests relative to its siblings, at least 1.
     pub weight: u32,
+    /// `tier`: endpoints of tier 2 are used only when tier 1 has none left. Default 1.
+    pub tier: u8,
     /// Where it stands in the file.
     pub place: Place,
 }
@@ -91,6 +93,7 @@ impl Upstream {
             address: UpstreamAddress::Host { host: host.into(), port },
             base_path: String::new(),
             weight: 1,
+            tier: 1,
             place: Place::default(),
         }
     }

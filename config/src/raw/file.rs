@@ -1,6 +1,6 @@
 //! The top of a file.
 
-use super::{RawProxy, RawRoute, RawService, RawTimeout};
+use super::{RawProxy, RawRoute, RawService, RawTimeout, with_policies};
 use crate::data::Data;
 use crate::decode::{
     At, Capability, FromScalar, Many, Named, ShortOr, Word, Wrong, record, scalars,
@@ -36,7 +36,7 @@ record! {
     ]
 }
 
-record! {
+with_policies! {
     /// Policies that every service inherits unless it sets them itself.
     RawDefaults("defaults") {
         /// See `timeout` of a service.

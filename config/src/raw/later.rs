@@ -14,7 +14,6 @@ pub(super) const POLICIES: &[Later] = &[
     ("mirror", Capability::Resilience),
     ("headers", Capability::Resilience),
     ("body", Capability::Resilience),
-    ("compression", Capability::Resilience),
     ("auth", Capability::Resilience),
     ("cors", Capability::Resilience),
     ("fallback", Capability::Resilience),

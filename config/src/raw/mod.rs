@@ -5,6 +5,7 @@
 mod endpoint;
 mod file;
 mod later;
+mod policy;
 mod proxy;
 mod response;
 mod route;
@@ -13,6 +14,7 @@ mod tls;
 
 pub(crate) use endpoint::{RawEndpoint, RawPublish, RawSubscription};
 pub(crate) use file::RawFile;
+pub(crate) use policy::{Enabled, OrOff, RawPolicies, with_policies};
 pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;
 pub(crate) use route::{RawMatch, RawRedirect, RawRoute, RawTarget};

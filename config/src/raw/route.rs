@@ -1,6 +1,6 @@
 //! A route as typed.
 
-use super::RawTimeout;
+use super::{RawTimeout, with_policies};
 use crate::decode::{
     AnyText, At, Many, Named, NonEmpty, RedirectStatus, ShortOr, Verb, Word, record,
 };
@@ -8,7 +8,7 @@ use crate::model::HostPattern;
 use crate::pattern::PathPattern;
 use std::time::Duration;
 
-record! {
+with_policies! {
     /// One line of the gateway table; the most specific match wins.
     RawRoute("a route") {
         /// A path, or a map of conditions that must all hold.

@@ -1,6 +1,6 @@
 //! A service as typed.
 
-use super::{RawClientTls, RawEndpoint, RawSubscription};
+use super::{RawClientTls, RawEndpoint, RawSubscription, with_policies};
 use crate::data::Data;
 use crate::decode::{
     AnyText, At, Capability, Decode, Defs, FromScalar, Many, Named, NonEmpty, ShortOr, Status, Url,
@@ -12,7 +12,7 @@ use crate::yaml::{Node, Value};
 use serde_json::{Number, Value as Json, json};
 use std::time::Duration;
 
-record! {
+with_policies! {
     /// One service: real (`url`), mocked (`endpoints`), both, any bytes (`type: tcp`), or
     /// infrastructure (`type: infra`).
     RawService("a service") {

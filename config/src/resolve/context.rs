@@ -1,9 +1,10 @@
 //! What every part of the resolution needs, and the order in which the parts run.
 
+use super::policies::{self, Owner};
 use super::{claims::Claims, fit, graph, proxy, route, service, timeouts};
 use crate::data::Data;
 use crate::decode::{At, Wrong};
-use crate::model::{Config, Kind, Timeouts};
+use crate::model::{Config, Kind, Policies, Timeouts};
 use crate::near;
 use crate::place::Sources;
 use crate::problem::{Problem, Report};
@@ -29,7 +30,10 @@ pub(super) struct Context<'a> {
     pub(super) report: &'a mut Report,
     /// Every declared service and what it is.
     pub(super) services: BTreeMap<String, Kind>,
+    /// What `defaults` say.
     pub(super) timeout: Timeouts,
+    /// What `defaults` say.
+    pub(super) policies: Policies,
     pub(super) claims: Claims,
     pub(super) calls: graph::Calls,
 }
@@ -77,12 +81,16 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
         report,
         services: names,
         timeout: Timeouts::default(),
+        policies: Policies::default(),
         claims: Claims::default(),
         calls: graph::Calls::default(),
     };
     let cx = &mut context;
-    if let Some(timeout) = main.defaults.and_then(|defaults| defaults.value.timeout) {
-        cx.timeout = timeouts::merge(cx, timeouts::read(timeout));
+    if let Some(At { value: mut defaults, .. }) = main.defaults {
+        if let Some(timeout) = defaults.timeout.take() {
+            cx.timeout = timeouts::merge(cx, timeouts::read(timeout));
+        }
+        cx.policies = policies::resolve(cx, defaults.take_policies(), &Owner::Defaults);
     }
     let proxy = proxy::resolve(cx, main.proxy.as_ref().map(|proxy| &proxy.value));
     let services = services

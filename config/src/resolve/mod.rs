@@ -11,6 +11,7 @@ mod events;
 mod fit;
 mod graph;
 mod health;
+mod policies;
 mod proxy;
 mod route;
 mod service;

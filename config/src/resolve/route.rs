@@ -3,13 +3,14 @@
 use super::body::header_name;
 use super::context::Context;
 use super::fit::BUILT_IN;
+use super::policies::{self, Owner};
 use super::timeouts;
 use crate::decode::{
     AnyText, At, Many, Named, NonEmpty, Record as _, RedirectStatus, ShortOr, Verb, Word, Wrong,
 };
 use crate::model::{Kind, Route, RouteAction, RouteMatch, Target};
 use crate::pattern::{PathPattern, PathTemplate};
-use crate::raw::{RawMatch, RawRedirect, RawRoute, RawTarget, RawTimeout};
+use crate::raw::{RawMatch, RawRedirect, RawRoute, RawTarget};
 use http::{HeaderName, Method};
 
 /// What `to:` lists: service and weight, or a bare name.
@@ -21,10 +22,8 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     let matches = raw.matches.take().map(|matches| conditions(cx, matches));
     let pattern = matches.as_ref().map(|matches| &matches.path);
     let timers = raw.timeout.take().map(|timeout| timeouts::read(timeout.value));
-    let RawTimeout { connect, request, idle, .. } = timers.unwrap_or_default();
-    let connect_timeout = timeouts::positive(cx, connect);
-    let request_timeout = timeouts::positive(cx, request);
-    let idle_timeout = timeouts::positive(cx, idle);
+    let timeout = timeouts::overrides(cx, timers.unwrap_or_default());
+    let policies = policies::resolve(cx, raw.take_policies(), &Owner::Route(number));
     let wrong = raw.has("to") && raw.to.is_none() || raw.has("redirect") && raw.redirect.is_none();
     let action = match (raw.to, raw.redirect) {
         _ if wrong => return None,
@@ -53,9 +52,8 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
         matches,
         priority: raw.priority.unwrap_or(0),
         action,
-        connect_timeout,
-        request_timeout,
-        idle_timeout,
+        timeout,
+        policies,
     })
 }
 
@@ -80,6 +78,7 @@ fn conditions(cx: &mut Context<'_>, raw: ShortOr<At<PathPattern>, RawMatch>) -> 
             .into_iter()
             .map(|(name, value)| (name.value, value.0))
             .collect(),
+        cookies: Vec::new(),
     }
 }
 
@@ -130,7 +129,7 @@ fn forward(
         return None;
     }
     let rewrite = rewrite.and_then(|rewrite| template(cx, &rewrite, pattern, false));
-    Some(RouteAction::Services { targets, rewrite })
+    Some(RouteAction::Services { targets, rewrite, sticky: None })
 }
 
 fn target(cx: &mut Context<'_>, raw: Destination) -> Option<Target> {

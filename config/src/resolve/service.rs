@@ -1,7 +1,7 @@
 //! One service: what it is, who answers, what may stand together.
 
 use super::context::Context;
-use super::{endpoint, events, fit, health, timeouts, tls, upstreams};
+use super::{endpoint, events, fit, health, policies, timeouts, tls, upstreams};
 use crate::decode::{AnyText, At, Many, Named, Record as _, Status, Word};
 use crate::model::{HostPattern, Kind, LocalCommand, Mode, Proxy, Service};
 use crate::raw::RawService;
@@ -51,10 +51,12 @@ pub(super) fn resolve(
         mode,
         mock_on,
         timeout: timeouts::of_service(cx, raw.timeout.take(), kind),
+        policies: policies::of_service(cx, &name.value, kind, raw.take_policies()),
         endpoints: endpoint::resolve_all(cx, &name.value, raw.endpoints.take()),
         subscriptions: events::subscriptions(cx, raw.nats_subscribe.take()),
         health_path,
         health_grpc,
+        health_check: None,
         command,
         env: pairs(raw.env),
         image: raw.image.map(|image| image.value.0),

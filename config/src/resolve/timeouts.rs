@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::decode::{At, ShortOr};
-use crate::model::{Kind, Timeouts};
+use crate::model::{Kind, TimeoutOverrides, Timeouts};
 use crate::raw::RawTimeout;
 use std::time::Duration;
 
@@ -32,10 +32,17 @@ pub(super) fn positive(cx: &mut Context<'_>, timer: Option<At<Duration>>) -> Opt
 /// What is inherited, overridden by what was written.
 pub(super) fn merge(cx: &mut Context<'_>, raw: RawTimeout) -> Timeouts {
     let inherited = cx.timeout;
-    Timeouts {
-        connect: positive(cx, raw.connect).unwrap_or(inherited.connect),
-        request: positive(cx, raw.request).or(inherited.request),
-        idle: positive(cx, raw.idle).unwrap_or(inherited.idle),
+    overrides(cx, raw).over(inherited)
+}
+
+/// The timers that were written.
+pub(super) fn overrides(cx: &mut Context<'_>, raw: RawTimeout) -> TimeoutOverrides {
+    TimeoutOverrides {
+        connect: positive(cx, raw.connect),
+        first_byte: None,
+        per_try: None,
+        request: positive(cx, raw.request),
+        idle: positive(cx, raw.idle),
     }
 }
 

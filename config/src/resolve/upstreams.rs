@@ -44,7 +44,7 @@ pub(super) fn resolve(
             }
             let plain = if kind == Kind::Tcp { Scheme::Tcp } else { Scheme::Http };
             let scheme = scheme.unwrap_or(plain);
-            Upstream { scheme, address, base_path, weight, place: spot.place }
+            Upstream { scheme, address, base_path, weight, tier: 1, place: spot.place }
         })
         .collect()
 }

@@ -121,8 +121,8 @@ fn of_a_route() {
     let route = &config.routes[0];
     assert!(route.matches.path.is_everything());
     assert!(route.matches.hosts.is_empty() && route.matches.methods.is_empty());
-    assert_eq!((route.priority, route.connect_timeout, route.request_timeout), (0, None, None));
-    let RouteAction::Services { targets, rewrite: None } = &route.action else {
+    assert_eq!((route.priority, route.timeout.connect, route.timeout.request), (0, None, None));
+    let RouteAction::Services { targets, rewrite: None, sticky: None } = &route.action else {
         panic!("{:?}", route.action)
     };
     assert_eq!((targets[0].weight, targets[1].weight), (1, 1));

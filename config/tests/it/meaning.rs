@@ -125,7 +125,7 @@ fn routes_as_written() {
     assert_eq!(shop.matches.hosts.len(), 2);
     assert_eq!(shop.matches.headers[0].1, "1");
     assert_eq!(shop.matches.query, [("v".to_owned(), "2".to_owned())]);
-    assert_eq!((shop.priority, shop.request_timeout), (-5, Some(Duration::from_secs(3))));
+    assert_eq!((shop.priority, shop.timeout.request), (-5, Some(Duration::from_secs(3))));
     let RouteAction::Services { targets, .. } = &shop.action else { panic!("services") };
     let weights: Vec<_> = targets.iter().map(|target| (&*target.service, target.weight)).collect();
     assert_eq!(weights, [("users", 90), ("payments", 1), ("payments", 1)]);

@@ -128,7 +128,7 @@ fn http2_and_sockets_as_written() {
 
 #[test]
 fn routes_override_the_idle_time() {
-    let idle = everything().routes.iter().map(|route| route.idle_timeout).collect::<Vec<_>>();
+    let idle = everything().routes.iter().map(|route| route.timeout.idle).collect::<Vec<_>>();
     assert_eq!(idle[..2], [None, Some(Duration::from_secs(60))]);
 }
 

@@ -12,7 +12,7 @@ use crate::route::{Decision, Role, Routed, decide};
 use crate::snapshot::{RouteTarget, Snapshot};
 use http::{Method, Response};
 use std::sync::Arc;
-use stitch_config::model::{RouteAction, Timeouts};
+use stitch_config::model::RouteAction;
 use stitch_net::Body;
 use stitch_net::mock::{BoxFuture, take_request};
 use stitch_net::reason::SERVICE;
@@ -175,12 +175,7 @@ fn route(
             if let Some(rewrite) = rewrite {
                 arrival::rewrite_path(call, &route.matches.path, rewrite)?;
             }
-            let own = service.declared.timeout;
-            let timeout = Timeouts {
-                connect: route.connect_timeout.unwrap_or(own.connect),
-                request: route.request_timeout.or(own.request),
-                idle: route.idle_timeout.unwrap_or(own.idle),
-            };
+            let timeout = route.timeout.over(service.declared.timeout);
             Ok(service::meet(service, timeout, call))
         }
         (RouteTarget::Redirect, RouteAction::Redirect { to, status }) => {

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use http::Method;
     use stitch_config::Place;
-    use stitch_config::model::{HostPattern, RouteAction};
+    use stitch_config::model::{HostPattern, Policies, RouteAction, TimeoutOverrides};
     use stitch_config::pattern::PathPattern;
 
     fn route(path: &str, edit: impl FnOnce(&mut Route)) -> Routed<&str> {
@@ -138,12 +138,12 @@ mod tests {
                 methods: vec![],
                 headers: vec![],
                 query: vec![],
+                cookies: vec![],
             },
             priority: 0,
             action: RouteAction::Stitch,
-            connect_timeout: None,
-            request_timeout: None,
-            idle_timeout: None,
+            timeout: TimeoutOverrides::default(),
+            policies: Policies::default(),
         };
         edit(&mut route);
         Routed { route: Arc::new(route), target: path }

@@ -1,0 +1,7 @@
+//! Policies as typed: the same keys in `defaults`, services and routes.
+
+mod all;
+mod or_off;
+
+pub(crate) use all::{RawPolicies, with_policies};
+pub(crate) use or_off::{Enabled, OrOff};
