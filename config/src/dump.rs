@@ -129,6 +129,8 @@ fn dump_service(service: &Service) -> Json {
         "preserve_host": service.preserve_host,
         "timeout": {
             "connect": time(service.timeout.connect),
+            "first_byte": service.timeout.first_byte.map(time),
+            "per_try": service.timeout.per_try.map(time),
             "request": service.timeout.request.map(time),
             "idle": time(service.timeout.idle),
         },
@@ -229,6 +231,8 @@ fn dump_route(route: &Route) -> Json {
         "priority": route.priority,
         "timeout": {
             "connect": route.timeout.connect.map(time),
+            "first_byte": route.timeout.first_byte.map(time),
+            "per_try": route.timeout.per_try.map(time),
             "request": route.timeout.request.map(time),
             "idle": route.timeout.idle.map(time),
         },

@@ -4,7 +4,6 @@ use crate::decode::{Capability, Later};
 
 /// Keys that will mean the same wherever a policy may stand.
 pub(super) const POLICIES: &[Later] = &[
-    ("retry", Capability::Resilience),
     ("breaker", Capability::Resilience),
     ("eject", Capability::Resilience),
     ("rate_limit", Capability::Resilience),

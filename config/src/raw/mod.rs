@@ -14,7 +14,9 @@ mod tls;
 
 pub(crate) use endpoint::{RawEndpoint, RawPublish, RawSubscription};
 pub(crate) use file::RawFile;
-pub(crate) use policy::{Enabled, OrOff, RawPolicies, with_policies};
+pub(crate) use policy::{
+    Enabled, OrOff, RawHedge, RawPolicies, RawRetry, RetryCondition, RetryPolicy, with_policies,
+};
 pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;
 pub(crate) use route::{RawMatch, RawRedirect, RawRoute, RawTarget};

@@ -91,15 +91,15 @@ record! {
     RawTimeout("timeout") {
         /// To connect, name resolution included. Default 2s.
         "connect" => connect: At<Duration>,
-        /// Until the response headers. Default: none.
+        /// From having a connection to the response headers of one attempt. Default: none.
+        "first_byte" => first_byte: At<Duration>,
+        /// One attempt until its response headers, connecting included. Default: none.
+        "per_try" => per_try: At<Duration>,
+        /// Until the response headers, all attempts together. Default: none.
         "request" => request: At<Duration>,
         /// No bytes either way on a stream, an upgrade or a tunnel. Default 5m.
         "idle" => idle: At<Duration>,
     }
-    later: &[
-        ("first_byte", Capability::Resilience),
-        ("per_try", Capability::Resilience),
-    ]
 }
 
 record! {

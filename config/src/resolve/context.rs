@@ -34,6 +34,8 @@ pub(super) struct Context<'a> {
     pub(super) timeout: Timeouts,
     /// What `defaults` say.
     pub(super) policies: Policies,
+    /// The timers of every HTTP service.
+    pub(super) timeouts: BTreeMap<String, Timeouts>,
     pub(super) claims: Claims,
     pub(super) calls: graph::Calls,
 }
@@ -82,6 +84,7 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
         services: names,
         timeout: Timeouts::default(),
         policies: Policies::default(),
+        timeouts: BTreeMap::new(),
         claims: Claims::default(),
         calls: graph::Calls::default(),
     };

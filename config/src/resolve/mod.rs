@@ -13,6 +13,7 @@ mod graph;
 mod health;
 mod policies;
 mod proxy;
+mod retry;
 mod route;
 mod service;
 mod shadow;

@@ -1,6 +1,8 @@
 //! Policies of `defaults`, services and routes: one step per policy, in the order of the model.
 
 use super::context::Context;
+use super::retry;
+use crate::decode::At;
 use crate::model::{Kind, Policies, Setting};
 use crate::raw::{OrOff, RawPolicies};
 
@@ -29,13 +31,38 @@ pub(super) fn of_service(
 }
 
 /// The policies as written by their owner.
-pub(super) fn resolve(_cx: &mut Context<'_>, raw: RawPolicies, _owner: &Owner) -> Policies {
+pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> Policies {
     Policies {
-        compression: match raw.compression.map(|compression| compression.value) {
+        retry: {
+            let raw = of_requests(cx, owner, "retry", raw.retry);
+            retry::resolve(cx, raw)
+        },
+        compression: match of_requests(cx, owner, "compression", raw.compression)
+            .map(|compression| compression.value)
+        {
             None => Setting::Inherited,
             Some(OrOff::Off) => Setting::Off,
             Some(OrOff::On(_)) => Setting::On(()),
         },
         ..Policies::default()
     }
+}
+
+/// A policy of requests, unless its owner has none: then it is refused.
+fn of_requests<T>(
+    cx: &mut Context<'_>,
+    owner: &Owner,
+    key: &str,
+    raw: Option<At<T>>,
+) -> Option<At<T>> {
+    let (Owner::Service(_, kind @ (Kind::Tcp | Kind::Infra)), Some(raw)) = (owner, &raw) else {
+        return raw;
+    };
+    let (kind, why) = match kind {
+        Kind::Tcp => ("tcp", "its bytes are passed on as they are, and hold no requests"),
+        _ => ("infra", "compose starts infrastructure and the proxy leaves it alone"),
+    };
+    let wrong = raw.spot.error(format!("{key:?} means nothing with type: {kind}"));
+    cx.push(wrong.hint(format!("{why}; remove the key or the type")));
+    None
 }

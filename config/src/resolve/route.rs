@@ -21,8 +21,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     let At { spot, value: mut raw } = raw;
     let matches = raw.matches.take().map(|matches| conditions(cx, matches));
     let pattern = matches.as_ref().map(|matches| &matches.path);
-    let timers = raw.timeout.take().map(|timeout| timeouts::read(timeout.value));
-    let timeout = timeouts::overrides(cx, timers.unwrap_or_default());
+    let timeout = raw.timeout.take();
     let policies = policies::resolve(cx, raw.take_policies(), &Owner::Route(number));
     let wrong = raw.has("to") && raw.to.is_none() || raw.has("redirect") && raw.redirect.is_none();
     let action = match (raw.to, raw.redirect) {
@@ -45,6 +44,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
             return None;
         }
     };
+    let timeout = timeouts::of_route(cx, timeout, &services(&action));
     let matches = matches?;
     Some(Route {
         id: format!("route {number} {}", matches.path).into(),
@@ -55,6 +55,16 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
         timeout,
         policies,
     })
+}
+
+/// The services that may get the route's requests.
+fn services(action: &RouteAction) -> Vec<&str> {
+    match action {
+        RouteAction::Services { targets, .. } => {
+            targets.iter().map(|target| &*target.service).collect()
+        }
+        RouteAction::Redirect { .. } | RouteAction::Respond(_) | RouteAction::Stitch => Vec::new(),
+    }
 }
 
 fn everything() -> PathPattern {

@@ -50,7 +50,7 @@ pub(super) fn resolve(
         preserve_host: raw.preserve_host.as_ref().is_some_and(|preserve| preserve.value),
         mode,
         mock_on,
-        timeout: timeouts::of_service(cx, raw.timeout.take(), kind),
+        timeout: timeouts::of_service(cx, &name.value, raw.timeout.take(), kind),
         policies: policies::of_service(cx, &name.value, kind, raw.take_policies()),
         endpoints: endpoint::resolve_all(cx, &name.value, raw.endpoints.take()),
         subscriptions: events::subscriptions(cx, raw.nats_subscribe.take()),

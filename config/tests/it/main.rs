@@ -15,6 +15,8 @@ mod meaning;
 #[cfg(test)]
 mod protocols;
 #[cfg(test)]
+mod retry;
+#[cfg(test)]
 mod robust;
 #[cfg(test)]
 mod watch;

@@ -1,6 +1,6 @@
 //! Every policy key, once: `with_policies!` puts them into a record beside its own keys.
 
-use super::{Enabled, OrOff};
+use super::{Enabled, OrOff, RetryPolicy};
 use crate::decode::At;
 
 /// Declares a record that has every policy's key besides its own; see `record!`.
@@ -14,6 +14,8 @@ macro_rules! with_policies {
             $(#[doc = $about])*
             $name($title) {
                 $($own)*
+                /// Further attempts after one that failed: how many, or a map.
+                "retry" => retry: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RetryPolicy>>,
                 /// Compresses answers as the client accepts it. Default false.
                 "compression" => compression: $crate::decode::At<$crate::raw::OrOff<$crate::raw::Enabled>>,
             }
@@ -24,6 +26,7 @@ macro_rules! with_policies {
             /// The policies, apart from what else stands here.
             pub(crate) fn take_policies(&mut self) -> $crate::raw::RawPolicies {
                 $crate::raw::RawPolicies {
+                    retry: self.retry.take(),
                     compression: self.compression.take(),
                 }
             }
@@ -35,5 +38,6 @@ pub(crate) use with_policies;
 /// The policies of one place in the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawPolicies {
+    pub(crate) retry: Option<At<OrOff<RetryPolicy>>>,
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
 }

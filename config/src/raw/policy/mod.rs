@@ -2,6 +2,8 @@
 
 mod all;
 mod or_off;
+mod retry;
 
 pub(crate) use all::{RawPolicies, with_policies};
 pub(crate) use or_off::{Enabled, OrOff};
+pub(crate) use retry::{RawHedge, RawRetry, RetryCondition, RetryPolicy};
