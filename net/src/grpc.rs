@@ -39,20 +39,25 @@ pub fn code(reason: Reason) -> u8 {
     match reason {
         Reason::ClientClosed => 1,
         Reason::BadRequest => 3,
-        Reason::TimeoutConnect | Reason::TimeoutRequest | Reason::HeaderTimeout => {
-            DEADLINE_EXCEEDED
-        }
+        Reason::TimeoutConnect
+        | Reason::TimeoutFirstByte
+        | Reason::TimeoutPerTry
+        | Reason::TimeoutRequest
+        | Reason::HeaderTimeout => DEADLINE_EXCEEDED,
         Reason::Denied => 7,
-        Reason::TooLarge => 8,
+        Reason::TooLarge | Reason::RateLimited => 8,
         Reason::NoService | Reason::NoEndpoint | Reason::MethodNotAllowed => 12,
         Reason::UpstreamProtocol | Reason::TemplateError | Reason::Loop => 13,
         Reason::Draining
         | Reason::NoHealthyEndpoint
+        | Reason::Overloaded
+        | Reason::BreakerOpen
         | Reason::ConnectRefused
         | Reason::ConnectDns
         | Reason::ConnectTls
         | Reason::UpstreamReset
         | Reason::Fault => 14,
+        Reason::Unauthenticated => 16,
     }
 }
 

@@ -54,10 +54,18 @@ reasons! {
     NoEndpoint => "no_endpoint", 404;
     /// The endpoint exists, but not for this method.
     MethodNotAllowed => "method_not_allowed", 405;
-    /// A forward target that `forward` does not allow.
+    /// Nobody has said who is asking, or not so that it can be believed.
+    Unauthenticated => "unauthenticated", 401;
+    /// Not allowed: a target outside `forward`, or a caller without the right to it.
     Denied => "denied", 403;
     /// A proxy-made answer while shutting down.
     Draining => "draining", 503;
+    /// More requests than `rate_limit` lets through.
+    RateLimited => "rate_limited", 429;
+    /// More requests at once than `concurrency` lets through.
+    Overloaded => "overloaded", 503;
+    /// The service's breaker, or its route's, is open.
+    BreakerOpen => "breaker_open", 503;
     /// No upstream could be tried.
     NoHealthyEndpoint => "no_healthy_endpoint", 503;
     /// The upstream refused the connection, or it could not be reached.
@@ -68,6 +76,10 @@ reasons! {
     ConnectTls => "connect_tls", 502;
     /// Connecting took longer than `timeout.connect`.
     TimeoutConnect => "timeout_connect", 504;
+    /// An attempt had no response headers within `timeout.first_byte`.
+    TimeoutFirstByte => "timeout_first_byte", 504;
+    /// An attempt had no response headers within `timeout.per_try`.
+    TimeoutPerTry => "timeout_per_try", 504;
     /// No response headers within `timeout.request`.
     TimeoutRequest => "timeout_request", 504;
     /// The upstream closed or reset the connection before answering.

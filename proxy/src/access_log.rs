@@ -66,6 +66,8 @@ pub(crate) struct Line {
     pub reason: Option<Reason>,
     pub request_id: String,
     pub caller: String,
+    /// 0 where the service could be asked only once.
+    pub attempts: u32,
 }
 
 impl AccessLog {
@@ -148,6 +150,7 @@ fn render(line: &Line, format: AccessLogFormat) -> String {
                 "reason": line.reason.map(Reason::as_str),
                 "request_id": line.request_id,
                 "caller": line.caller,
+                "attempts": (line.attempts > 0).then_some(line.attempts),
             });
             if let Some(object) = json.as_object_mut() {
                 object.retain(|_, value| !value.is_null() && value != "");
@@ -170,6 +173,9 @@ fn render(line: &Line, format: AccessLogFormat) -> String {
             }
             if let Some(reason) = line.reason {
                 let _ = write!(text, " {reason}");
+            }
+            if line.attempts > 1 {
+                let _ = write!(text, " attempts={}", line.attempts);
             }
             text.push('\n');
             text
@@ -232,6 +238,7 @@ mod tests {
             reason: Some(Reason::ConnectRefused),
             request_id: "r".into(),
             caller: String::new(),
+            attempts: 3,
         }
     }
 
@@ -253,7 +260,7 @@ mod tests {
         assert_eq!(
             written(AccessLogFormat::Text),
             "2000-02-29T12:34:56.789Z 127.0.0.1:5 GET users/a\\n200 forged 502 1.2ms users stitch \
-             connect_refused\n"
+             connect_refused attempts=3\n"
         );
     }
 

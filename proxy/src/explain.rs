@@ -109,9 +109,9 @@ fn explain_target(explanation: &mut Explanation, target: &RouteTarget, action: &
         (RouteTarget::Services(sum, targets), _) => {
             explanation.services = targets
                 .iter()
-                .map(|(weight, service)| {
-                    let share = (targets.len() > 1).then(|| format!("{weight}/{sum}"));
-                    Candidate::of(service, share)
+                .map(|target| {
+                    let share = (targets.len() > 1).then(|| format!("{}/{sum}", target.weight));
+                    Candidate::of(&target.service, share)
                 })
                 .collect();
         }

@@ -12,6 +12,8 @@ mod forward;
 mod grpc;
 mod hygiene;
 mod mockd_client;
+mod plan;
+mod policy;
 mod proxy;
 mod record;
 mod relay;

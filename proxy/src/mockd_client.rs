@@ -3,7 +3,7 @@
 use crate::hygiene;
 use crate::rescue::Failure;
 use crate::upstream::{
-    Endpoint, ExchangeError, HeaderSink as _, Received, RequestHead, SendError, send,
+    Endpoint, ExchangeError, HeaderSink as _, Limits, Received, RequestHead, SendError, send,
     write_request_line,
 };
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -33,8 +33,8 @@ impl MockdClient {
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         head.headers.entry(HOST).or_insert_with(|| self.endpoint.host.clone());
-        let limit = Timeouts::default().connect;
-        let error = match send(&self.endpoint, body, &Unchanged(&head), limit).await {
+        let limits = Limits { connect: Timeouts::default().connect, first_byte: None };
+        let error = match send(&self.endpoint, body, &Unchanged(&head), limits).await {
             Ok(Received::Response(mut response)) => {
                 hygiene::clean_response(response.headers_mut());
                 if let Some(reason) = response.headers().get(REASON).and_then(Reason::of) {
@@ -54,7 +54,9 @@ impl MockdClient {
         let endpoint = self.endpoint.to_string();
         match error {
             SendError::Connect(error) => Failure::Connect { endpoint, error },
-            SendError::Exchange(ExchangeError::Broken(error)) => Failure::Reset { endpoint, error },
+            SendError::Exchange(ExchangeError::Broken(error)) => {
+                Failure::Reset { endpoint, error, unprocessed: false }
+            }
             SendError::Exchange(error) => Failure::Protocol { endpoint, what: error.to_string() },
         }
     }

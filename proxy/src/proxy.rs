@@ -82,10 +82,16 @@ impl Proxy {
         let snapshot = self.snapshot();
         for service in &snapshot.services {
             service.state.stats.publish();
+            service.plan.publish(&service.declared.name);
             // TLS that was redirected, and is not looked into.
             if !service.state.tcp.is_unused() {
                 service.state.tcp.publish(&service.declared.name);
             }
+        }
+        for plan in snapshot.plans.values() {
+            // `service@route`.
+            let service = plan.id.split('@').next().unwrap_or_default();
+            plan.publish(&service.into());
         }
         for service in snapshot.tcp.iter() {
             service.state.tcp.publish(&service.declared.name);

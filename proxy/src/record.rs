@@ -25,6 +25,8 @@ pub(crate) struct Record {
     /// 0 until the answer's head is known.
     status: u16,
     pub bytes: u64,
+    /// How often the service was asked; 0 where only once was possible.
+    pub attempts: u32,
 }
 
 /// What else the log tells about a request.
@@ -49,6 +51,7 @@ impl Record {
             endpoint: None,
             status: 0,
             bytes: 0,
+            attempts: 0,
         }
     }
 
@@ -104,6 +107,7 @@ impl Record {
             path: around.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
             status: self.status,
             bytes: self.bytes,
+            attempts: self.attempts,
             took,
             service: self.target.as_ref().map_or("-", |target| &target.name).to_owned(),
             source: self.source.as_str(),

@@ -1,9 +1,8 @@
-//! A request that may have to be sent twice: its head copied, its body kept while it is first sent,
-//! up to a bound.
+//! A request's body that may have to be sent more than once: kept while it is first sent, up to a
+//! bound.
 
 use bytes::Bytes;
-use http::Request;
-use http::request::Parts;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,44 +12,57 @@ use stitch_net::{Body, BoxError};
 /// Largest body that is kept.
 pub(crate) const MOST: usize = 64 * 1024;
 
-/// What is needed to send a request once more.
-pub(crate) struct Spare {
-    head: Parts,
-    body: Arc<Mutex<Kept>>,
+/// A body that can be sent again as long as what was read of it is within the bound.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    /// `None` for a body without bytes.
+    kept: Option<Arc<Mutex<Kept>>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Kept {
-    /// What has not been read yet; `None` once it was taken back.
-    rest: Option<Body>,
+    /// What has not been read yet.
+    rest: Body,
     seen: Vec<Bytes>,
+    trailers: Option<HeaderMap>,
     size: usize,
+    /// Which sending may read on; earlier ones find their body broken off.
+    turn: u32,
 }
 
-impl Spare {
-    /// Splits a request into one to send and a spare.
-    pub fn of(request: Request<Body>) -> (Request<Body>, Self) {
-        let (head, body) = request.into_parts();
+impl Kept {
+    fn is_lost(&self) -> bool {
+        self.size > MOST
+    }
+}
+
+impl Replay {
+    pub fn of(body: Body) -> Self {
         if body.is_end_stream() {
-            let spare = Self { head: head.clone(), body: Arc::default() };
-            return (Request::from_parts(head, Body::Empty), spare);
+            return Self { kept: None };
         }
-        let kept = Arc::new(Mutex::new(Kept { rest: Some(body), ..Kept::default() }));
-        let spare = Self { head: head.clone(), body: kept.clone() };
-        (Request::from_parts(head, Body::boxed(Keeping(kept))), spare)
+        Self { kept: Some(Arc::new(Mutex::new(Kept { rest: body, ..Kept::default() }))) }
     }
 
-    /// The request as it was; `None` when more than the bound has been read already. The first
-    /// sending, if it still goes on, finds its body broken off.
-    pub fn take(self) -> Option<Request<Body>> {
-        let mut kept = lock(&self.body);
-        if kept.size > MOST {
+    /// The body from its beginning; `None` when more than the bound has been read already. Whoever
+    /// still sends it finds it broken off.
+    pub fn body(&self) -> Option<Body> {
+        let Some(kept) = &self.kept else { return Some(Body::Empty) };
+        let mut inner = lock(kept);
+        if inner.is_lost() {
             return None;
         }
-        let rest = kept.rest.take().unwrap_or_default();
-        let seen = std::mem::take(&mut kept.seen);
-        drop(kept);
-        Some(Request::from_parts(self.head, again(seen, rest)))
+        inner.turn += 1;
+        let turn = inner.turn;
+        let seen = u64::try_from(inner.size).unwrap_or(u64::MAX);
+        let length = inner.rest.size_hint().exact().map(|rest| rest + seen);
+        drop(inner);
+        Some(Body::boxed(Sending { kept: kept.clone(), turn, at: 0, told: false, left: length }))
+    }
+
+    /// Whether the body can be sent again.
+    pub fn is_whole(&self) -> bool {
+        self.kept.as_ref().is_none_or(|kept| !lock(kept).is_lost())
     }
 }
 
@@ -67,40 +79,73 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Keeping(Arc<Mutex<Kept>>);
+/// One sending of a kept body.
+struct Sending {
+    kept: Arc<Mutex<Kept>>,
+    turn: u32,
+    /// How many of the chunks seen before have been sent.
+    at: usize,
+    /// Whether the trailers have been sent.
+    told: bool,
+    /// How many bytes are still to come, if that is known.
+    left: Option<u64>,
+}
 
-impl HttpBody for Keeping {
+impl Sending {
+    fn data(&mut self, data: &Bytes) -> Frame<Bytes> {
+        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        Frame::data(data.clone())
+    }
+}
+
+impl HttpBody for Sending {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut kept = lock(&self.0);
-        let Some(rest) = &mut kept.rest else {
-            return Poll::Ready(Some(Err("the request is answered elsewhere".into())));
-        };
-        let polled = Pin::new(rest).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
+        let shared = self.kept.clone();
+        let mut kept = lock(&shared);
+        if kept.turn != self.turn {
+            return Poll::Ready(Some(Err("the request is sent elsewhere by now".into())));
+        }
+        if let Some(data) = kept.seen.get(self.at) {
+            self.at += 1;
+            return Poll::Ready(Some(Ok(self.data(data))));
+        }
+        if let Some(trailers) = kept.trailers.as_ref().filter(|_| !self.told) {
+            let trailers = trailers.clone();
+            self.told = true;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let polled = Pin::new(&mut kept.rest).poll_frame(cx);
+        let Poll::Ready(Some(Ok(frame))) = &polled else { return polled };
+        if let Some(data) = frame.data_ref() {
             kept.size += data.len();
-            if kept.size <= MOST {
-                kept.seen.push(data.clone());
+            if kept.is_lost() {
+                (kept.seen, self.at) = (Vec::new(), 0);
             } else {
-                kept.seen = Vec::new();
+                kept.seen.push(data.clone());
+                self.at += 1;
             }
+            self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        } else if let Some(trailers) = frame.trailers_ref() {
+            kept.trailers = Some(trailers.clone());
+            self.told = true;
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.0).rest.as_ref().is_some_and(HttpBody::is_end_stream)
+        let kept = lock(&self.kept);
+        let trailers = kept.trailers.is_some() && !self.told;
+        self.at >= kept.seen.len() && !trailers && kept.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.0).rest.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+        self.left.map(SizeHint::with_exact).unwrap_or_default()
     }
 }
 
@@ -131,46 +176,72 @@ impl HttpBody for Replayed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
     use http_body_util::{BodyExt, Full, StreamBody};
 
-    fn request(chunks: Vec<&'static [u8]>) -> Request<Body> {
-        let frames =
-            chunks.into_iter().map(|c| Ok::<_, BoxError>(Frame::data(Bytes::from_static(c))));
-        let body = Body::boxed(StreamBody::new(futures_util::stream::iter(frames)));
-        Request::builder().method("PUT").uri("/x").body(body).unwrap()
+    fn chunks(chunks: &[&'static [u8]]) -> Body {
+        let frames: Vec<_> =
+            chunks.iter().map(|c| Ok::<_, BoxError>(Frame::data(Bytes::from_static(c)))).collect();
+        Body::boxed(StreamBody::new(futures_util::stream::iter(frames)))
     }
 
-    async fn text(request: Request<Body>) -> String {
-        let bytes = request.into_body().collect().await.unwrap().to_bytes();
-        String::from_utf8(bytes.to_vec()).unwrap()
+    async fn text(body: Body) -> String {
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     #[tokio::test]
-    async fn a_body_read_in_part_is_whole_again() {
-        let (mut first, spare) = Spare::of(request(vec![b"one ", b"two ", b"three"]));
-        first.body_mut().frame().await.unwrap().unwrap();
-        first.body_mut().frame().await.unwrap().unwrap();
-        let again = spare.take().unwrap();
-        assert_eq!(again.method(), "PUT");
-        assert_eq!(text(again).await, "one two three");
-        assert!(first.body_mut().frame().await.unwrap().is_err());
+    async fn a_body_read_in_part_is_whole_again_as_often_as_need_be() {
+        let replay = Replay::of(chunks(&[b"one ", b"two ", b"three"]));
+        let mut first = replay.body().unwrap();
+        first.frame().await.unwrap().unwrap();
+        let mut second = replay.body().unwrap();
+        assert!(first.frame().await.unwrap().is_err(), "it is sent elsewhere");
+        for expected in ["one ", "two "] {
+            let frame = second.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), expected);
+        }
+        assert_eq!(text(replay.body().unwrap()).await, "one two three");
+        assert_eq!(text(replay.body().unwrap()).await, "one two three");
+    }
+
+    #[tokio::test]
+    async fn trailers_and_the_length_are_told_each_time() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", HeaderValue::from_static("1"));
+        let body = Full::new(Bytes::from_static(b"12345"));
+        let with = body.with_trailers(std::future::ready(Some(Ok(trailers.clone()))));
+        let replay = Replay::of(Body::boxed(with));
+        for _ in 0..2 {
+            let body = replay.body().unwrap().collect().await.unwrap();
+            assert_eq!(body.trailers(), Some(&trailers));
+            assert_eq!(body.to_bytes(), "12345");
+        }
+        let replay = Replay::of(Body::from("12345"));
+        let mut first = replay.body().unwrap();
+        assert_eq!(first.size_hint().exact(), Some(5));
+        first.frame().await.unwrap().unwrap();
+        assert_eq!((first.size_hint().exact(), first.is_end_stream()), (Some(0), true));
+        assert_eq!(replay.body().unwrap().size_hint().exact(), Some(5));
     }
 
     #[tokio::test]
     async fn an_unread_and_an_empty_body_cost_nothing() {
-        let (_first, spare) = Spare::of(request(vec![b"all"]));
-        assert_eq!(text(spare.take().unwrap()).await, "all");
-        let empty = Request::new(Body::Empty);
-        let (first, spare) = Spare::of(empty);
-        assert!(matches!(first.body(), Body::Empty));
-        assert!(matches!(spare.take().unwrap().body(), Body::Empty));
+        let replay = Replay::of(chunks(&[b"all"]));
+        drop(replay.body());
+        assert_eq!(text(replay.body().unwrap()).await, "all");
+        let empty = Replay::of(Body::Empty);
+        assert!(matches!(empty.body(), Some(Body::Empty)));
+        assert!(matches!(empty.body(), Some(Body::Empty)));
     }
 
     #[tokio::test]
-    async fn past_the_bound_there_is_no_spare() {
-        let big = Bytes::from(vec![b'x'; MOST + 1]);
-        let (first, spare) = Spare::of(Request::new(Body::boxed(Full::new(big))));
-        assert_eq!(text(first).await.len(), MOST + 1);
-        assert!(spare.take().is_none());
+    async fn past_the_bound_it_is_sent_on_but_not_again() {
+        let half = Bytes::from(vec![b'x'; MOST]);
+        let frames = [half.clone(), half].map(|data| Ok::<_, BoxError>(Frame::data(data)));
+        let replay = Replay::of(Body::boxed(StreamBody::new(futures_util::stream::iter(frames))));
+        let first = replay.body().unwrap();
+        assert!(replay.is_whole());
+        assert_eq!(text(first).await.len(), 2 * MOST);
+        assert!(!replay.is_whole() && replay.body().is_none());
     }
 }

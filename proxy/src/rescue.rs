@@ -4,7 +4,9 @@
 //! address that was tried and the cause, and tells the developer what to do.
 
 use crate::upstream::ConnectError;
+use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response};
+use std::sync::Arc;
 use std::time::Duration;
 use stitch_net::{Body, Problem, Reason};
 
@@ -24,6 +26,8 @@ pub enum Failure {
         endpoint: String,
         /// What the socket said; nothing when it was just closed.
         error: Option<std::io::Error>,
+        /// It said that it has not acted upon the request.
+        unprocessed: bool,
     },
     /// The upstream's answer is not HTTP.
     Protocol {
@@ -36,21 +40,30 @@ pub enum Failure {
     /// and nobody has given it.
     NotSwitched(u16),
     /// No response headers in time.
-    TimeoutRequest {
-        /// The endpoint as configured.
-        endpoint: String,
-        /// `timeout.request`.
+    Timeout {
+        /// The endpoint as configured; nothing when it was waited for between attempts.
+        endpoint: Option<String>,
+        /// What ran out.
+        timer: Timer,
+        /// How long it was.
         limit: Duration,
     },
     /// A gRPC call was not over when its caller's patience was.
     Deadline {
-        /// The endpoint as configured.
-        endpoint: String,
+        /// The endpoint as configured; nothing when it was waited for between attempts.
+        endpoint: Option<String>,
         /// `grpc-timeout`.
         limit: Duration,
     },
     /// The service has no endpoint that could be tried.
     NoEndpoint,
+    /// The breaker lets nothing through.
+    BreakerOpen {
+        /// Its id.
+        breaker: Arc<str>,
+        /// When it will let somebody try.
+        retry_after: Duration,
+    },
     /// The listener's service is gone since a reload.
     Gone(String),
     /// `forward` does not allow the target.
@@ -75,6 +88,35 @@ pub enum Failure {
     TooLarge(u64),
 }
 
+/// The timers of `timeout` that end before response headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// `first_byte`.
+    FirstByte,
+    /// `per_try`.
+    PerTry,
+    /// `request`.
+    Request,
+}
+
+impl Timer {
+    fn reason(self) -> Reason {
+        match self {
+            Self::FirstByte => Reason::TimeoutFirstByte,
+            Self::PerTry => Reason::TimeoutPerTry,
+            Self::Request => Reason::TimeoutRequest,
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::FirstByte => "timeout.first_byte",
+            Self::PerTry => "timeout.per_try",
+            Self::Request => "timeout.request",
+        }
+    }
+}
+
 impl Failure {
     /// The name of what went wrong.
     pub fn reason(&self) -> Reason {
@@ -90,7 +132,9 @@ impl Failure {
             }
             Self::Reset { .. } => Reason::UpstreamReset,
             Self::Protocol { .. } | Self::NotSwitched(_) => Reason::UpstreamProtocol,
-            Self::TimeoutRequest { .. } | Self::Deadline { .. } => Reason::TimeoutRequest,
+            Self::Timeout { timer, .. } => timer.reason(),
+            Self::Deadline { .. } => Reason::TimeoutRequest,
+            Self::BreakerOpen { .. } => Reason::BreakerOpen,
             Self::NoEndpoint => Reason::NoHealthyEndpoint,
             Self::Gone(_) => Reason::NoService,
             Self::Loop => Reason::Loop,
@@ -104,9 +148,30 @@ impl Failure {
         matches!(self, Self::Connect { .. } | Self::NoEndpoint)
     }
 
+    /// Whether the real service was not there to be asked, so that its mock may answer.
+    pub fn lets_mock_answer(&self) -> bool {
+        self.is_connect() || matches!(self, Self::BreakerOpen { .. })
+    }
+
+    /// Whether the service is why there is no answer, so that its `fallback` may stand for one.
+    pub fn is_the_services(&self) -> bool {
+        self.lets_mock_answer()
+            || matches!(
+                self,
+                Self::Reset { .. }
+                    | Self::Protocol { .. }
+                    | Self::Timeout { .. }
+                    | Self::Deadline { .. }
+            )
+    }
+
     /// The answer, for a request with these headers; `service` is the one that was meant.
     pub fn respond(&self, service: Option<&str>, request: &HeaderMap) -> Response<Body> {
-        self.problem(service).respond(request)
+        let mut response = self.problem(service).respond(request);
+        if let Self::BreakerOpen { retry_after, .. } = self {
+            response.headers_mut().insert(RETRY_AFTER, whole_seconds(*retry_after));
+        }
+        response
     }
 
     fn problem(&self, service: Option<&str>) -> Problem {
@@ -131,9 +196,8 @@ impl Failure {
         match self {
             Self::Connect { endpoint, .. }
             | Self::Reset { endpoint, .. }
-            | Self::Protocol { endpoint, .. }
-            | Self::TimeoutRequest { endpoint, .. }
-            | Self::Deadline { endpoint, .. } => Some(endpoint),
+            | Self::Protocol { endpoint, .. } => Some(endpoint),
+            Self::Timeout { endpoint, .. } | Self::Deadline { endpoint, .. } => endpoint.as_deref(),
             _ => None,
         }
     }
@@ -144,7 +208,7 @@ impl Failure {
             Self::Connect { endpoint, error } => {
                 format!("cannot connect to {who} at {endpoint}: {error}")
             }
-            Self::Reset { endpoint, error } => {
+            Self::Reset { endpoint, error, .. } => {
                 let cause = error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
                 format!("{who} at {endpoint} closed the connection before it answered{cause}")
             }
@@ -154,13 +218,19 @@ impl Failure {
             Self::NotSwitched(status) => {
                 format!("{who} did not take the upgrade: it answered {status} as to any request")
             }
-            Self::TimeoutRequest { endpoint, limit } => {
-                format!("{who} at {endpoint} did not answer within {limit:?} (timeout.request)")
+            Self::Timeout { endpoint, timer, limit } => {
+                let at = endpoint.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
+                format!("{who}{at} did not answer within {limit:?} ({})", timer.key())
             }
             Self::Deadline { endpoint, limit } => {
-                format!("{who} at {endpoint} did not answer within {limit:?} (grpc-timeout)")
+                let at = endpoint.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
+                format!("{who}{at} did not answer within {limit:?} (grpc-timeout)")
             }
             Self::NoEndpoint => format!("{who} has no endpoint that could be tried"),
+            Self::BreakerOpen { breaker, retry_after } => format!(
+                "the breaker {breaker} is open; the next try is in {:.1} s",
+                retry_after.as_secs_f64()
+            ),
             Self::Gone(service) => format!("{service} is no longer declared"),
             Self::Denied { target, why, .. } => format!("{target} may not be reached: {why}"),
             Self::Loop => "the request has already passed through this proxy".to_owned(),
@@ -203,9 +273,18 @@ impl Failure {
             Self::Protocol { .. } => {
                 Some("is the port right, and does the service speak plain HTTP/1.1 there?".into())
             }
+            Self::BreakerOpen { breaker, .. } => Some(format!(
+                "{service} has failed too often; GET /api/breakers/{breaker} on the admin port says why"
+            )),
             _ => None,
         }
     }
+}
+
+/// For `Retry-After`: rounded up, so that nobody comes too early.
+fn whole_seconds(time: Duration) -> HeaderValue {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    HeaderValue::from(seconds.max(1))
 }
 
 fn with_cause(problem: Problem, error: &ConnectError) -> Problem {
@@ -269,6 +348,8 @@ mod tests {
         let connect = |error| Failure::Connect { endpoint: endpoint(), error };
         let limit = Duration::from_secs(2);
         let address = "10.0.0.1:80".parse().unwrap();
+        let timeout = |timer| Failure::Timeout { endpoint: Some(endpoint()), timer, limit };
+        let breaker = || Failure::BreakerOpen { breaker: "users".into(), retry_after: limit };
         let cases = [
             (connect(ConnectError::Dns(io::ErrorKind::NotFound.into())), 502, "connect_dns"),
             (connect(ConnectError::Timeout(None, limit)), 504, "timeout_connect"),
@@ -286,8 +367,11 @@ mod tests {
                 "upstream_protocol",
             ),
             (Failure::NotSwitched(200), 502, "upstream_protocol"),
-            (Failure::TimeoutRequest { endpoint: endpoint(), limit }, 504, "timeout_request"),
-            (Failure::Deadline { endpoint: endpoint(), limit }, 504, "timeout_request"),
+            (timeout(Timer::FirstByte), 504, "timeout_first_byte"),
+            (timeout(Timer::PerTry), 504, "timeout_per_try"),
+            (timeout(Timer::Request), 504, "timeout_request"),
+            (breaker(), 503, "breaker_open"),
+            (Failure::Deadline { endpoint: Some(endpoint()), limit }, 504, "timeout_request"),
             (Failure::NoEndpoint, 503, "no_healthy_endpoint"),
             (Failure::Gone("users".into()), 404, "no_service"),
             (

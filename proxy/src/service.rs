@@ -1,9 +1,10 @@
 //! One declared service as the proxy holds it: compiled, with the state that outlives reloads.
 
 use crate::credentials::Credentials;
+use crate::plan::Plan;
 use crate::relay::TcpStats;
 use crate::stats::ServiceStats;
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, InFlight, Speaks, pick};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use stitch_config::model::{Mode, Service as Declared};
@@ -17,6 +18,8 @@ pub struct Service {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Its mock, if it declares endpoints.
     pub mock: Option<Arc<dyn MockService>>,
+    /// Its policies, for requests that no route has others for.
+    pub(crate) plan: Arc<Plan>,
     /// What survives reloads.
     pub state: Arc<ServiceState>,
 }
@@ -79,7 +82,32 @@ impl Service {
             }
             None => Arc::new(ServiceState::new(declared.name.clone())),
         };
-        Self { declared: declared.clone(), endpoints, mock, state }
+        let before = previous.map(|previous| &*previous.plan);
+        let (timeouts, policies) = (declared.timeout, &declared.policies);
+        let plan = Plan::compile(declared.name.clone(), timeouts, policies, before);
+        Self { declared: declared.clone(), endpoints, mock, plan: Arc::new(plan), state }
+    }
+
+    /// Picks an endpoint, preferably none of those that were tried already.
+    pub(crate) fn pick(&self, tried: &[u64]) -> Option<(Arc<Endpoint>, InFlight)> {
+        let mut picked = None;
+        for _ in 0..=tried.len() {
+            let (endpoint, in_flight) = pick(&self.endpoints, |below| fastrand::u64(..below))?;
+            let fresh = !tried.contains(&endpoint.id);
+            picked = Some((endpoint.clone(), in_flight));
+            if fresh {
+                break;
+            }
+        }
+        picked
+    }
+
+    /// What its endpoints speak, as far as they agree: something else than HTTP/1 if any does.
+    pub(crate) fn speaks(&self) -> Speaks {
+        let others = self.endpoints.iter().map(|endpoint| endpoint.speaks());
+        others
+            .reduce(|one, other| if one == Speaks::Http1 { other } else { one })
+            .unwrap_or(Speaks::Http1)
     }
 
     /// The mode in force.

@@ -2,6 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::forward::{ForwardPolicy, OwnAddresses};
+use crate::plan::{Plan, Plans};
 use crate::relay::TcpServices;
 use crate::route::{RouteTable, Routed};
 use crate::service::Service;
@@ -10,7 +11,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
 use stitch_config::model::{
-    AllowRule, Kind, Limits, NetClass, RouteAction, Service as Declared, Upstream,
+    AllowRule, Kind, Limits, NetClass, Route, RouteAction, Service as Declared, TimeoutOverrides,
+    Upstream,
 };
 use stitch_config::pattern::{Authority, HostTable};
 use stitch_net::{MockService, MockSet};
@@ -28,6 +30,8 @@ pub struct Snapshot {
     by_url: HashMap<u16, Vec<(String, Arc<Service>)>>,
     pub(crate) hosts: HostTable<Arc<Service>>,
     pub(crate) routes: RouteTable<RouteTarget>,
+    /// Of routes that have policies of their own.
+    pub(crate) plans: Plans,
     pub(crate) forward: Arc<ForwardPolicy>,
     pub(crate) limits: Limits,
     trust: Vec<AllowRule>,
@@ -49,13 +53,24 @@ impl std::fmt::Debug for Everything {
 #[derive(Debug)]
 pub enum RouteTarget {
     /// Services by weight; the sum of the weights comes first.
-    Services(u64, Vec<(u64, Arc<Service>)>),
+    Services(u64, Vec<Target>),
     /// Elsewhere, by the client itself.
     Redirect,
     /// Nowhere: the proxy answers as the route says.
     Respond,
     /// Health and metrics of the proxy.
     Stitch,
+}
+
+/// One service that a route leads to.
+#[derive(Debug)]
+pub struct Target {
+    /// Its share.
+    pub weight: u64,
+    /// Who.
+    pub service: Arc<Service>,
+    /// The policies along the route.
+    pub(crate) plan: Arc<Plan>,
 }
 
 impl Snapshot {
@@ -95,8 +110,10 @@ impl Snapshot {
                 at_port.push((host.to_owned(), service.clone()));
             }
         }
+        let mut plans = Plans::new();
+        let before = previous.map(|previous| &previous.plans);
         let routes = RouteTable::new(config.routes.iter().filter_map(|route| {
-            let target = compile_target(&route.action, &by_name)?;
+            let target = compile_target(route, &by_name, &mut plans, before)?;
             Some(Routed { route: route.clone(), target })
         }));
         Self {
@@ -112,6 +129,7 @@ impl Snapshot {
             by_url,
             hosts,
             routes,
+            plans,
         }
     }
 
@@ -143,10 +161,12 @@ pub(crate) fn same_host(one: &str, other: &str) -> bool {
 
 /// `None` for a service that is not HTTP; the loader has refused that already.
 fn compile_target(
-    action: &RouteAction,
+    route: &Route,
     services: &HashMap<Arc<str>, Arc<Service>>,
+    plans: &mut Plans,
+    before: Option<&Plans>,
 ) -> Option<RouteTarget> {
-    Some(match action {
+    Some(match &route.action {
         RouteAction::Redirect { .. } => RouteTarget::Redirect,
         RouteAction::Respond(_) => RouteTarget::Respond,
         RouteAction::Stitch => RouteTarget::Stitch,
@@ -154,10 +174,60 @@ fn compile_target(
             let mut sum = 0;
             let mut weighted = Vec::with_capacity(targets.len());
             for target in targets {
-                sum += u64::from(target.weight);
-                weighted.push((u64::from(target.weight), services.get(&target.service)?.clone()));
+                let weight = u64::from(target.weight);
+                let service = services.get(&target.service)?.clone();
+                let plan = compile_plan(route, &service, plans, before);
+                sum += weight;
+                weighted.push(Target { weight, service, plan });
             }
             RouteTarget::Services(sum.max(1), weighted)
         }
     })
+}
+
+/// The policies along a route: the service's own unless the route writes some.
+fn compile_plan(
+    route: &Route,
+    service: &Service,
+    plans: &mut Plans,
+    before: Option<&Plans>,
+) -> Arc<Plan> {
+    if route.policies.is_empty() && route.timeout == TimeoutOverrides::default() {
+        return service.plan.clone();
+    }
+    let name = format!("{}@{}", service.declared.name, slug(route.matches.path.as_str()));
+    let unused = |id: &String| !plans.contains_key(id.as_str());
+    // Two routes may have one path; those before keep their ids.
+    let id: Arc<str> = std::iter::once(name.clone())
+        .chain((2..).map(|number| format!("{name}-{number}")))
+        .find(unused)
+        .unwrap_or(name)
+        .into();
+    let timeouts = route.timeout.over(service.declared.timeout);
+    let policies = route.policies.over(&service.declared.policies);
+    let before = before.and_then(|plans| plans.get(&id)).map(|plan| &**plan);
+    let plan = Arc::new(Plan::compile(id.clone(), timeouts, &policies, before));
+    plans.insert(id, plan.clone());
+    plan
+}
+
+/// A path as part of an id that can stand in a URL: `/api/users/{id}/**` is `api-users-id`.
+fn slug(path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    if slug.is_empty() { "all".to_owned() } else { slug }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_path_becomes_part_of_an_id() {
+        for (path, expected) in
+            [("/api/users/{id}/**", "api-users-id"), ("/**", "all"), ("/A//b.json", "a-b-json")]
+        {
+            assert_eq!(slug(path), expected);
+        }
+    }
 }

@@ -24,7 +24,9 @@ mod local_services;
 mod mockd_apart;
 mod modes;
 mod proxy_protocol;
+
 mod reload;
+mod resilience;
 mod routing;
 mod scale;
 mod start_order;

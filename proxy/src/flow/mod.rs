@@ -5,9 +5,13 @@ mod run;
 mod arrival;
 mod step;
 
+mod attempt;
 mod connect;
+mod govern;
 mod real;
 mod service;
+mod tried;
+mod tries;
 
 mod answer;
 

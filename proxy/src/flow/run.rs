@@ -4,7 +4,7 @@
 //! is made for them. What has to wait goes on in [`carry_out`], on the heap, because hyper moves a
 //! handler's future about and its size would be paid for by every request.
 
-use super::{Answer, Call, Ongoing, Step, answer, arrival, connect, real, service};
+use super::{Answer, Call, Ongoing, Step, answer, arrival, connect, govern, real, service};
 use crate::body::Outgoing;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
@@ -51,7 +51,7 @@ pub(crate) fn begin_for(
     mut call: Call,
 ) -> Begun {
     let step = match snapshot.service(name) {
-        Some(service) => Ok(service::meet(service, service.declared.timeout, &mut call)),
+        Some(service) => Ok(service::meet(service, &service.plan, &mut call)),
         None => Err(Failure::Gone(name.to_owned()).into()),
     };
     go_on(proxy, snapshot, step, call)
@@ -144,7 +144,7 @@ fn next_step(
         return Ok(Step::Connect(connect::Target::of(decision, snapshot, call.host.as_ref())));
     }
     match decision {
-        Decision::Service(service) => Ok(service::meet(service, service.declared.timeout, call)),
+        Decision::Service(service) => Ok(service::meet(service, &service.plan, call)),
         Decision::Route(routed) => route(proxy, routed, call),
         Decision::Forward => {
             call.record.meant_for(&proxy.nobody);
@@ -164,19 +164,18 @@ fn route(
     match (&routed.target, &route.action) {
         (RouteTarget::Services(sum, targets), RouteAction::Services { rewrite, .. }) => {
             let mut left = fastrand::u64(..*sum);
-            let picked = targets.iter().find(|(weight, _)| match left.checked_sub(*weight) {
+            let picked = targets.iter().find(|target| match left.checked_sub(target.weight) {
                 Some(rest) => {
                     left = rest;
                     false
                 }
                 None => true,
             });
-            let (_, service) = picked.or(targets.first()).ok_or(Failure::NoEndpoint)?;
+            let target = picked.or(targets.first()).ok_or(Failure::NoEndpoint)?;
             if let Some(rewrite) = rewrite {
                 arrival::rewrite_path(call, &route.matches.path, rewrite)?;
             }
-            let timeout = route.timeout.over(service.declared.timeout);
-            Ok(service::meet(service, timeout, call))
+            Ok(service::meet(&target.service, &target.plan, call))
         }
         (RouteTarget::Redirect, RouteAction::Redirect { to, status }) => {
             call.record.meant_for(&proxy.nobody);
@@ -212,8 +211,8 @@ async fn carry_out(
         Step::Done(answer) => Ok(answer),
         Step::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
         Step::Mock(later) => Ok(Answer::by_mock(later.await)),
-        Step::RealThenMock(service, timeout) => {
-            Box::pin(service::real_then_mock(proxy, &service, timeout, call)).await
+        Step::Governed(service, plan) => {
+            Box::pin(govern::answer(proxy, &service, &plan, call)).await
         }
         Step::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
         Step::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::connect::Target;
+use crate::plan::Plan;
 use crate::service::Service;
 use http::Response;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ pub(crate) enum Step {
     Done(Answer),
     /// Wait for a mock.
     Mock(BoxFuture<Response<Body>>),
-    /// Ask the real service.
+    /// Ask the real service, once.
     Real(Arc<Service>, Timeouts),
-    /// Ask the real service, then perhaps its mock.
-    RealThenMock(Arc<Service>, Timeouts),
+    /// Ask the service, real or mock, as its policies have it.
+    Governed(Arc<Service>, Arc<Plan>),
     /// Ask a target that nobody declared.
     Forward,
     /// Open a tunnel.

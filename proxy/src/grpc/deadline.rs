@@ -28,6 +28,11 @@ impl Deadline {
         Some(Self { at: Instant::now().checked_add(limit)?, limit })
     }
 
+    /// When it is.
+    pub fn at(self) -> Instant {
+        self.at
+    }
+
     /// What the caller asked for.
     pub fn limit(self) -> Duration {
         self.limit

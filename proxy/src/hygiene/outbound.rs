@@ -18,6 +18,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// Who the caller is by its certificate; the name is Envoy's.
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
+/// Which attempt at a request this is.
+const X_STITCH_ATTEMPT: HeaderName = HeaderName::from_static("x-stitch-attempt");
+
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
@@ -47,6 +50,8 @@ pub struct Marks<'a> {
     pub host: Option<&'a HeaderValue>,
     /// `x-request-id`.
     pub request_id: &'a HeaderValue,
+    /// `x-stitch-attempt`, where requests are tried more than once: which attempt this is, from 1.
+    pub attempt: Option<u32>,
 }
 
 impl Outbound<'_> {
@@ -58,6 +63,7 @@ impl Outbound<'_> {
         let continues = self.marks.as_ref().is_some_and(|marks| marks.peer.is_some());
         let mut forwarded = false;
         let peer = self.marks.as_ref().and_then(|marks| marks.peer);
+        let counted = self.marks.as_ref().is_some_and(|marks| marks.attempt.is_some());
         let certified = peer.is_some_and(|peer| peer.tls_certificate.is_some());
         for (name, value) in cleaned {
             match kind(name) {
@@ -66,6 +72,7 @@ impl Outbound<'_> {
                 // Whoever shows a certificate cannot claim another one.
                 Kind::Forwarding if certified && *name == X_FORWARDED_CLIENT_CERT => {}
                 Kind::RequestId if self.marks.is_some() => {}
+                Kind::Forwarding if counted && *name == X_STITCH_ATTEMPT => {}
                 // `te: trailers`, which an upgrade has no use for.
                 Kind::HopByHop if self.upgrade.is_some() => {}
                 // Only trusted peers get so far with them.
@@ -75,6 +82,9 @@ impl Outbound<'_> {
         }
         if let Some(marks) = &self.marks {
             out.value(&REQUEST_ID, marks.request_id);
+            if let Some(attempt) = marks.attempt {
+                out.value(&X_STITCH_ATTEMPT, &HeaderValue::from(attempt));
+            }
             if let Some(peer) = marks.peer {
                 let before = forwarded.then_some(cleaned);
                 write_forwarded(out, peer, marks.host, before);
@@ -177,7 +187,7 @@ mod tests {
         let id = HeaderValue::from_static("r1");
         let remote = "10.0.0.9:1".parse().unwrap();
         let peer = Peer::new(remote, remote, Handle::default());
-        let marks = Marks { peer: Some(&peer), host: Some(&host), request_id: &id };
+        let marks = Marks { peer: Some(&peer), host: Some(&host), request_id: &id, attempt: None };
         let marks = marked.then_some(marks);
         let host = HeaderValue::from_static("users:8000");
         let version = Version::HTTP_11;

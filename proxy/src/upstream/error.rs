@@ -1,5 +1,6 @@
 //! Why an exchange ended before its answer was whole.
 
+use std::time::Duration;
 use std::{fmt, io};
 use stitch_net::BoxError;
 
@@ -14,6 +15,8 @@ pub(crate) enum ExchangeError {
     Stream(h2::Error),
     /// The request cannot be said in the endpoint's version of HTTP.
     Head(http::Error),
+    /// The answer's head did not come in time.
+    FirstByte(Duration),
     /// The request's own body could not be read to its end.
     Body(BoxError),
 }
@@ -48,6 +51,7 @@ impl fmt::Display for ExchangeError {
             Self::Protocol(what) => write!(f, "the upstream did not answer in HTTP: {what}"),
             Self::Stream(error) => write!(f, "the upstream ended the exchange: {error}"),
             Self::Head(error) => write!(f, "the request cannot be sent over HTTP/2: {error}"),
+            Self::FirstByte(limit) => write!(f, "the upstream did not answer within {limit:?}"),
             Self::Body(error) => write!(f, "the request's body broke off: {error}"),
         }
     }
@@ -57,7 +61,7 @@ impl std::error::Error for ExchangeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Broken(error) => error.as_ref().map(|error| error as _),
-            Self::Protocol(_) => None,
+            Self::Protocol(_) | Self::FirstByte(_) => None,
             Self::Stream(error) => Some(error),
             Self::Head(error) => Some(error),
             Self::Body(error) => Some(&**error),

@@ -24,5 +24,5 @@ pub(crate) use h1::{Received, write_request_line};
 pub(crate) use head::{H2Headers, HeaderSink, RequestHead};
 pub(crate) use own::{is_own, watch_own};
 pub(crate) use resolve::resolve;
-pub(crate) use send::{SendError, send};
+pub(crate) use send::{Limits, SendError, send};
 pub use wire::Wire;

@@ -9,15 +9,16 @@
 use super::connect::{ConnectError, Offer, connect};
 use super::endpoint::{Endpoint, Speaks};
 use super::error::ExchangeError;
-use super::h1::{Connection, Exchange, Received, Sending, is_idempotent, pool};
+use super::h1::{Connection, Exchange, Head, Received, Sending, is_idempotent, pool};
 use super::h2::{self, Lead, Lease};
 use super::head::RequestHead;
 use super::wire::Wire;
+use http::Request;
 use http_body::Body as _;
 use std::future::poll_fn;
 use std::time::Duration;
 use stitch_net::Body;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -26,6 +27,15 @@ pub(crate) enum SendError {
     Connect(ConnectError),
     /// There was one.
     Exchange(ExchangeError),
+}
+
+/// How long the parts of a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// To have a connection.
+    pub connect: Duration,
+    /// From having one to the answer's head.
+    pub first_byte: Option<Duration>,
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -37,16 +47,16 @@ pub(crate) async fn send(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
     if endpoint.speaks() != Speaks::Http1 {
-        return Box::pin(send_otherwise(endpoint, body, head, limit)).await;
+        return Box::pin(send_otherwise(endpoint, body, head, limits)).await;
     }
     // The usual case stands here itself: each future within a future costs every request.
     let mut sending = Sending::new(head, body);
     if let Some(connection) = pool::take(endpoint.id, !sending.may_be_repeated()) {
         let mut exchange = Exchange::new(connection, sending);
-        match poll_fn(|cx| exchange.poll_head(cx)).await {
+        match head_within(&mut exchange, limits).await {
             Ok(head) => return Ok(exchange.into_received(head, endpoint.id)),
             Err(error) => match exchange.into_unanswered(&error) {
                 Some(unanswered) => sending = unanswered,
@@ -55,26 +65,40 @@ pub(crate) async fn send(
         }
     }
     // Boxed: connecting is rare, and its state is larger than all the rest.
-    Box::pin(send_h1(endpoint, sending, limit)).await
+    Box::pin(send_h1(endpoint, sending, limits)).await
+}
+
+/// Waits for the head of an answer, but not for ever.
+async fn head_within(exchange: &mut Exchange, limits: Limits) -> Result<Head, ExchangeError> {
+    let head = poll_fn(|cx| exchange.poll_head(cx));
+    match limits.first_byte {
+        None => head.await,
+        // Boxed: a timer is large, and most services have none.
+        Some(limit) => match Box::pin(timeout(limit, head)).await {
+            Ok(head) => head,
+            Err(_elapsed) => Err(ExchangeError::FirstByte(limit)),
+        },
+    }
 }
 
 /// Over a new connection of HTTP/1.
 async fn send_h1(
     endpoint: &Endpoint,
     sending: Sending,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
-    let wire = connect(endpoint, Offer::Http1, limit).await.map_err(SendError::Connect)?;
-    exchange_h1(endpoint, wire, sending).await
+    let wire = connect(endpoint, Offer::Http1, limits.connect).await.map_err(SendError::Connect)?;
+    exchange_h1(endpoint, wire, sending, limits).await
 }
 
 async fn exchange_h1(
     endpoint: &Endpoint,
     wire: Wire,
     sending: Sending,
+    limits: Limits,
 ) -> Result<Received, SendError> {
     let mut exchange = Exchange::new(Connection::new(wire), sending);
-    match poll_fn(|cx| exchange.poll_head(cx)).await {
+    match head_within(&mut exchange, limits).await {
         Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
         Err(error) => Err(SendError::Exchange(error)),
     }
@@ -85,14 +109,14 @@ async fn send_otherwise(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
     match (endpoint.speaks(), head.upgrades()) {
-        (Speaks::Http2, true) => upgrade_h2(endpoint, head, limit).await,
-        (Speaks::Http2, false) => send_h2(endpoint, body, head, limit).await,
+        (Speaks::Http2, true) => upgrade_h2(endpoint, head, limits).await,
+        (Speaks::Http2, false) => send_h2(endpoint, body, head, limits).await,
         // HTTP/2 has upgrades too, but few servers that leave the choice take them.
-        (_, true) => send_h1(endpoint, Sending::new(head, body), limit).await,
-        (_, false) => send_either(endpoint, body, head, limit).await,
+        (_, true) => send_h1(endpoint, Sending::new(head, body), limits).await,
+        (_, false) => send_either(endpoint, body, head, limits).await,
     }
 }
 
@@ -101,22 +125,22 @@ async fn send_either(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
     let repeatable = is_idempotent(head.method()) && body.is_end_stream();
     if let Some(connection) = pool::take(endpoint.id, !repeatable) {
         let mut exchange = Exchange::new(connection, Sending::new(head, body));
-        return match poll_fn(|cx| exchange.poll_head(cx)).await {
+        return match head_within(&mut exchange, limits).await {
             Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
             Err(error) => match exchange.into_unanswered(&error) {
-                Some(unanswered) => send_h1(endpoint, unanswered, limit).await,
+                Some(unanswered) => send_h1(endpoint, unanswered, limits).await,
                 None => Err(SendError::Exchange(error)),
             },
         };
     }
-    match way(endpoint, limit).await? {
-        Way::H1(wire) => exchange_h1(endpoint, *wire, Sending::new(head, body)).await,
-        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limit).await,
+    match way(endpoint, limits).await? {
+        Way::H1(wire) => exchange_h1(endpoint, *wire, Sending::new(head, body), limits).await,
+        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limits).await,
     }
 }
 
@@ -124,10 +148,10 @@ async fn send_h2(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
-    match way(endpoint, limit).await? {
-        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limit).await,
+    match way(endpoint, limits).await? {
+        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limits).await,
         // Without TLS nothing is chosen.
         Way::H1(_) => Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1"))),
     }
@@ -136,9 +160,9 @@ async fn send_h2(
 async fn upgrade_h2(
     endpoint: &Endpoint,
     head: &impl RequestHead,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
-    let Way::H2(lease) = way(endpoint, limit).await? else {
+    let Way::H2(lease) = way(endpoint, limits).await? else {
         return Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1")));
     };
     let head =
@@ -156,12 +180,12 @@ async fn exchange_h2(
     lease: Lease,
     body: Body,
     head: &impl RequestHead,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Received, SendError> {
     let repeatable = is_idempotent(head.method()) && body.is_end_stream();
     let request =
         || head.h2(endpoint).map_err(|error| SendError::Exchange(ExchangeError::Head(error)));
-    let unsent = match h2::exchange(lease, request()?, body).await {
+    let unsent = match h2_within(lease, request()?, body, limits).await {
         Ok(response) => return Ok(Received::Response(response)),
         Err(unsent) => unsent,
     };
@@ -170,11 +194,26 @@ async fn exchange_h2(
     let (true, Some(body)) = (again, unsent.body) else {
         return Err(SendError::Exchange(unsent.error));
     };
-    let Way::H2(lease) = way(endpoint, limit).await? else {
+    let Way::H2(lease) = way(endpoint, limits).await? else {
         return Err(SendError::Exchange(unsent.error));
     };
-    let sent = h2::exchange(lease, request()?, body).await;
+    let sent = h2_within(lease, request()?, body, limits).await;
     sent.map(Received::Response).map_err(|unsent| SendError::Exchange(unsent.error))
+}
+
+/// One exchange of HTTP/2 whose answer's head is waited for, but not for ever.
+async fn h2_within(lease: Lease, head: Request<()>, body: Body, limits: Limits) -> h2::Sent {
+    let exchange = h2::exchange(lease, head, body);
+    match limits.first_byte {
+        None => exchange.await,
+        Some(limit) => Box::pin(timeout(limit, exchange)).await.unwrap_or_else(|_elapsed| {
+            Err(h2::Unsent {
+                error: ExchangeError::FirstByte(limit),
+                body: None,
+                unprocessed: false,
+            })
+        }),
+    }
 }
 
 /// How an endpoint is reached once there is a connection.
@@ -185,8 +224,8 @@ enum Way {
 
 /// A place on a connection of HTTP/2, or a new connection of HTTP/1 if that is what the endpoint
 /// chooses.
-async fn way(endpoint: &Endpoint, limit: Duration) -> Result<Way, SendError> {
-    let deadline = Instant::now() + limit;
+async fn way(endpoint: &Endpoint, limits: Limits) -> Result<Way, SendError> {
+    let deadline = Instant::now() + limits.connect;
     let leading = loop {
         if let Some(lease) = h2::take(endpoint.id) {
             return Ok(Way::H2(lease));
@@ -202,12 +241,12 @@ async fn way(endpoint: &Endpoint, limit: Duration) -> Result<Way, SendError> {
                 // Each learns by itself why.
                 Ok(false) => break None,
                 Err(_elapsed) => {
-                    return Err(SendError::Connect(ConnectError::Timeout(None, limit)));
+                    return Err(SendError::Connect(ConnectError::Timeout(None, limits.connect)));
                 }
             },
         }
     };
-    let wire = connect(endpoint, Offer::Http, limit).await.map_err(SendError::Connect)?;
+    let wire = connect(endpoint, Offer::Http, limits.connect).await.map_err(SendError::Connect)?;
     let is_h2 = wire.is_h2() || endpoint.speaks() == Speaks::Http2;
     endpoint.has_chosen(is_h2);
     let way = if is_h2 {

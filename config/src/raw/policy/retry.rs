@@ -119,9 +119,7 @@ impl FromScalar for HedgeAfter {
             return Duration::from_text(text).map(Self::Delay);
         };
         match percent.parse::<f64>() {
-            Ok(percent) if percent >= 1.0 && percent < 100.0 => {
-                Ok(Self::Percentile(percent / 100.0))
-            }
+            Ok(percent) if (1.0..100.0).contains(&percent) => Ok(Self::Percentile(percent / 100.0)),
             _ => Err(Wrong::new(format!("{text:?} is not a percentile"))
                 .hint("write p50, p95, p99 or p99.9")),
         }

@@ -14,4 +14,5 @@ mod sending;
 
 pub(crate) use connection::Connection;
 pub(crate) use exchange::{Exchange, Received};
+pub(crate) use response::Head;
 pub(crate) use sending::{Sending, is_idempotent, write_request_line};

@@ -99,7 +99,7 @@ impl Unsent {
 
 impl ExchangeError {
     /// Whether the endpoint said that it has not acted upon the request.
-    fn is_unprocessed(&self) -> bool {
+    pub(crate) fn is_unprocessed(&self) -> bool {
         matches!(self, Self::Stream(error) if error.is_go_away() && error.is_remote()
             || error.reason() == Some(Reason::REFUSED_STREAM))
     }

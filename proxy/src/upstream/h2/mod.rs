@@ -10,6 +10,6 @@ mod sending;
 mod upgrade;
 
 pub(super) use connection::open;
-pub(super) use exchange::exchange;
+pub(super) use exchange::{Sent, Unsent, exchange};
 pub(super) use pool::{Lead, Lease, lead, put, take};
 pub(super) use upgrade::upgrade;

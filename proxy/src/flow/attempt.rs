@@ -1,0 +1,308 @@
+//! One attempt at a real endpoint: its head is made, sent, and the head of the answer waited for.
+
+use super::Call;
+use crate::grpc::Deadline;
+use crate::hygiene::{self, Marks, Outbound};
+use crate::proxy::Proxy;
+use crate::relay::Side;
+use crate::rescue::{Failure, Timer};
+use crate::tunnel;
+use crate::upstream::{
+    Endpoint, ExchangeError, H2Headers, Limits, Received, RequestHead, SendError, send,
+    write_request_line,
+};
+use http::header::{HeaderValue, UPGRADE};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use std::io;
+use std::time::Duration;
+use stitch_config::model::Timeouts;
+use stitch_net::{Body, Peer};
+use tokio::time::{Instant, timeout_at};
+
+/// What an attempt may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timers {
+    limits: Limits,
+    until: Option<Until>,
+}
+
+/// When something has to be over, and what to say if it is not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    pub at: Instant,
+    pub limit: Duration,
+    pub whose: Whose,
+}
+
+/// Who does not wait any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Ours(Timer),
+    /// The gRPC caller.
+    Callers,
+}
+
+impl Until {
+    pub fn failure(self, endpoint: Option<&Endpoint>) -> Box<Failure> {
+        let (endpoint, limit) = (endpoint.map(ToString::to_string), self.limit);
+        Box::new(match self.whose {
+            Whose::Ours(timer) => Failure::Timeout { endpoint, timer, limit },
+            Whose::Callers => Failure::Deadline { endpoint, limit },
+        })
+    }
+
+    /// When an attempt has to be over.
+    pub fn of_attempt(timeouts: &Timeouts, whole: Option<Self>, now: Instant) -> Option<Self> {
+        let ours = [(timeouts.first_byte, Timer::FirstByte), (timeouts.per_try, Timer::PerTry)];
+        ours.into_iter().fold(whole, |until, (limit, timer)| {
+            let ours = limit.and_then(|limit| {
+                let at = now.checked_add(limit)?;
+                Some(Self { at, limit, whose: Whose::Ours(timer) })
+            });
+            sooner(until, ours)
+        })
+    }
+
+    /// When the whole request has to be over.
+    pub fn of(timeouts: &Timeouts, call: &Call, now: Instant) -> Option<Self> {
+        let ours = timeouts.request.and_then(|limit| {
+            let at = now.checked_add(limit)?;
+            Some(Self { at, limit, whose: Whose::Ours(Timer::Request) })
+        });
+        let callers = call.deadline.map(|deadline| Self {
+            at: deadline.at(),
+            limit: deadline.limit(),
+            whose: Whose::Callers,
+        });
+        sooner(ours, callers)
+    }
+}
+
+fn sooner(one: Option<Until>, other: Option<Until>) -> Option<Until> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.at < one.at { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}
+
+impl Timers {
+    /// The timers of one attempt at a request that has to be over at some time.
+    pub fn of(timeouts: &Timeouts, whole: Option<Until>, now: impl FnOnce() -> Instant) -> Self {
+        let limits = Limits { connect: timeouts.connect, first_byte: timeouts.first_byte };
+        let per_try = timeouts.per_try.and_then(|limit| {
+            let at = now().checked_add(limit)?;
+            Some(Until { at, limit, whose: Whose::Ours(Timer::PerTry) })
+        });
+        Self { limits, until: sooner(whole, per_try) }
+    }
+}
+
+/// The head of the request as one endpoint gets it.
+pub(super) struct Head<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    base_path: &'a str,
+    target: &'a Uri,
+    outbound: Outbound<'a>,
+}
+
+/// What of a call the heads of its attempts are made from.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    proxy: &'a Proxy,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    target: &'a Uri,
+    version: Version,
+    upgrade: Option<&'a HeaderValue>,
+    deadline: Option<Deadline>,
+    peer: Option<&'a Peer>,
+    host: Option<&'a HeaderValue>,
+    request_id: &'a HeaderValue,
+}
+
+impl<'a> Asked<'a> {
+    pub fn of(proxy: &'a Proxy, call: &'a Call) -> Self {
+        Self {
+            proxy,
+            method: call.request.method(),
+            headers: call.request.headers(),
+            target: call.request.uri(),
+            version: call.request.version(),
+            upgrade: call.upgrade.as_ref().map(|upgrade| &upgrade.0),
+            deadline: call.deadline,
+            peer: call.peer.as_deref(),
+            host: call.host.as_ref(),
+            request_id: &call.request_id,
+        }
+    }
+
+    /// The host that an endpoint is asked for: its own, unless the service wants the client's.
+    pub fn host_at(self, endpoint: &Endpoint, preserve: bool) -> HeaderValue {
+        self.host.filter(|_| preserve).unwrap_or(&endpoint.host).clone()
+    }
+
+    /// The head for one endpoint, which is told which attempt this is where there may be several.
+    /// Only declared endpoints are told about the call.
+    pub fn head(self, endpoint: &'a Endpoint, host: HeaderValue, attempt: Option<u32>) -> Head<'a> {
+        let marks = endpoint.guard.is_none().then_some(Marks {
+            peer: self.peer,
+            host: self.host,
+            request_id: self.request_id,
+            attempt,
+        });
+        Head {
+            method: self.method,
+            headers: self.headers,
+            base_path: &endpoint.base_path,
+            target: self.target,
+            outbound: Outbound {
+                host,
+                via: &self.proxy.via,
+                version: self.version,
+                upgrade: self.upgrade,
+                deadline: self.deadline,
+                marks,
+            },
+        }
+    }
+}
+
+/// Sends, and waits for the head of the answer.
+pub(super) async fn attempt(
+    endpoint: &Endpoint,
+    head: Head<'_>,
+    body: Body,
+    timers: Timers,
+) -> Result<Received, Box<Failure>> {
+    let sending = send(endpoint, body, &head, timers.limits);
+    let sent = match timers.until {
+        None => sending.await,
+        // Boxed: a timer is large, and most services have none.
+        Some(until) => match Box::pin(timeout_at(until.at, sending)).await {
+            Ok(sent) => sent,
+            Err(_elapsed) => return Err(until.failure(Some(endpoint))),
+        },
+    };
+    sent.map_err(|error| failure(endpoint, error))
+}
+
+/// Cleans an answer; or joins both sides of an upgrade.
+pub(super) fn receive(
+    endpoint: &Endpoint,
+    received: Received,
+    call: &mut Call,
+) -> Result<Response<Body>, Box<Failure>> {
+    match received {
+        Received::Response(mut response) => {
+            hygiene::clean_response(response.headers_mut());
+            Ok(response)
+        }
+        Received::Switched(response, upstream) => {
+            switch_protocols(endpoint, response, upstream, call)
+        }
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &Method {
+        self.method
+    }
+
+    fn upgrades(&self) -> bool {
+        self.outbound.upgrade.is_some()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write_request_line(out, self.method, self.base_path, self.target);
+        self.outbound.write(self.headers, out);
+    }
+
+    fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
+        let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let host = &self.outbound.host;
+        let uri = Uri::builder().scheme(scheme).path_and_query(self.path()?);
+        let uri = match &endpoint.authority {
+            Some(authority) if *host == endpoint.host => uri.authority(authority.clone()),
+            _ => uri.authority(host.as_bytes()),
+        };
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri.build()?;
+        *request.version_mut() = Version::HTTP_2;
+        let headers = request.headers_mut();
+        headers.reserve(self.headers.len() + 6);
+        self.outbound.write(self.headers, &mut H2Headers(headers));
+        if let Some(protocol) = self.outbound.upgrade {
+            hygiene::as_extended_connect(&mut request, protocol);
+        }
+        Ok(request)
+    }
+}
+
+impl Head<'_> {
+    /// The path and query as the endpoint is to see them.
+    fn path(&self) -> Result<PathAndQuery, http::Error> {
+        match self.target.path_and_query() {
+            Some(target) if self.base_path.is_empty() || target == "*" => Ok(target.clone()),
+            Some(target) => Ok(format!("{}{target}", self.base_path).parse::<PathAndQuery>()?),
+            None => Ok(PathAndQuery::from_static("/")),
+        }
+    }
+}
+
+/// Joins both sides of an upgrade once the 101 has been passed on.
+fn switch_protocols(
+    endpoint: &Endpoint,
+    mut response: Response<()>,
+    upstream: Box<dyn Side>,
+    call: &mut Call,
+) -> Result<Response<Body>, Box<Failure>> {
+    let (Some(upgrade), Some(peer)) = (call.upgrade.take(), &call.peer) else {
+        return Err(Box::new(Failure::Protocol {
+            endpoint: endpoint.to_string(),
+            what: "it switched protocols although nobody asked".to_owned(),
+        }));
+    };
+    let (wanted, client) = *upgrade;
+    tunnel::join_upgraded(client, upstream, peer.clone());
+    let agreed = response.headers().get(UPGRADE).cloned();
+    hygiene::clean_response(response.headers_mut());
+    hygiene::switched(&mut response, &call.request, agreed.unwrap_or(wanted));
+    Ok(response.map(|()| Body::Empty))
+}
+
+fn failure(endpoint: &Endpoint, error: SendError) -> Box<Failure> {
+    let endpoint = endpoint.to_string();
+    Box::new(match error {
+        SendError::Connect(error) => Failure::Connect { endpoint, error },
+        SendError::Exchange(ExchangeError::Broken(error)) => {
+            Failure::Reset { endpoint, error, unprocessed: false }
+        }
+        SendError::Exchange(ExchangeError::FirstByte(limit)) => {
+            Failure::Timeout { endpoint: Some(endpoint), timer: Timer::FirstByte, limit }
+        }
+        SendError::Exchange(ExchangeError::Protocol(what)) => Failure::Protocol { endpoint, what },
+        SendError::Exchange(error @ ExchangeError::Stream(_)) => {
+            let unprocessed = error.is_unprocessed();
+            Failure::Reset { endpoint, error: Some(io::Error::other(error)), unprocessed }
+        }
+        SendError::Exchange(ExchangeError::Head(error)) => Failure::BadRequest {
+            why: format!("the request cannot be sent over HTTP/2: {error}"),
+            hint: "check its target",
+        },
+        SendError::Exchange(ExchangeError::Body(error)) => body_failure(&*error),
+    })
+}
+
+/// A body that turned out larger than `limits.body`, or broken, while it was being sent.
+fn body_failure(error: &(dyn std::error::Error + 'static)) -> Failure {
+    if error.is::<http_body_util::LengthLimitError>() {
+        return Failure::TooLarge(0);
+    }
+    Failure::BadRequest {
+        why: format!("the request's body broke off: {error}"),
+        hint: "check its length, or the sizes of its chunks",
+    }
+}

@@ -1,0 +1,155 @@
+//! One attempt that is over, at a real endpoint or at the mock: how it ended, and what became of it.
+
+use super::Call;
+use super::attempt::receive;
+use crate::policy::{Fault, Outcome};
+use crate::rescue::{Failure, Timer};
+use crate::stats::Source;
+use crate::upstream::{ConnectError, Endpoint, InFlight, Received};
+use http::header::HeaderName;
+use http::{HeaderMap, Response};
+use http_body::Body as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use stitch_net::Body;
+use stitch_net::grpc::GRPC_STATUS;
+
+/// Most frames of an answer that nobody wants which are read to keep its connection.
+const FRAMES: usize = 16;
+
+/// An attempt that is over.
+pub(super) struct Tried {
+    outcome: Outcome,
+    /// Until the answer's head, if there was one.
+    took: Option<Duration>,
+    what: What,
+}
+
+enum What {
+    Real(Received, Arc<Endpoint>, InFlight),
+    Mock(Response<Body>),
+    /// No endpoint of the mock matches; this explains it.
+    Miss(Response<Body>),
+    Failed(Box<Failure>, Option<Arc<Endpoint>>),
+}
+
+impl Tried {
+    pub fn real(
+        result: Result<Received, Box<Failure>>,
+        endpoint: Arc<Endpoint>,
+        in_flight: InFlight,
+        took: Duration,
+    ) -> Self {
+        match result {
+            Ok(received) => Self {
+                outcome: match &received {
+                    Received::Response(response) => of_response(response),
+                    Received::Switched(response, _) => Outcome::Status(response.status().as_u16()),
+                },
+                took: Some(took),
+                what: What::Real(received, endpoint, in_flight),
+            },
+            Err(failure) => Self {
+                outcome: Outcome::Failed(fault(&failure)),
+                took: None,
+                what: What::Failed(failure, Some(endpoint)),
+            },
+        }
+    }
+
+    pub fn mock(response: Response<Body>, took: Duration) -> Self {
+        Self { outcome: of_response(&response), took: Some(took), what: What::Mock(response) }
+    }
+
+    pub fn miss(response: Response<Body>) -> Self {
+        Self { outcome: Outcome::Failed(Fault::Ours), took: None, what: What::Miss(response) }
+    }
+
+    pub fn failed(failure: Box<Failure>) -> Self {
+        let outcome = Outcome::Failed(fault(&failure));
+        Self { outcome, took: None, what: What::Failed(failure, None) }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    pub fn took(&self) -> Option<Duration> {
+        self.took
+    }
+
+    /// A header of the answer.
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        let headers: &HeaderMap = match &self.what {
+            What::Real(Received::Response(response), ..) | What::Mock(response) => {
+                response.headers()
+            }
+            _ => return None,
+        };
+        headers.get(name)?.to_str().ok()
+    }
+
+    /// The answer, for the caller to have.
+    pub fn accept(
+        self,
+        call: &mut Call,
+        source: &mut Source,
+    ) -> Result<Response<Body>, Box<Failure>> {
+        match self.what {
+            What::Real(received, endpoint, in_flight) => {
+                *source = Source::Real;
+                call.in_flight = Some(in_flight);
+                let response = receive(&endpoint, received, call);
+                call.record.endpoint = Some(endpoint);
+                response
+            }
+            What::Mock(response) => {
+                *source = Source::Mock;
+                Ok(response)
+            }
+            What::Miss(response) => Ok(response),
+            What::Failed(failure, endpoint) => {
+                call.record.endpoint = endpoint.or(call.record.endpoint.take());
+                Err(failure)
+            }
+        }
+    }
+
+    /// Nobody wants the answer. What is here of it is read, so that its connection can be kept.
+    pub fn let_go(self) {
+        let What::Real(Received::Response(response), ..) = self.what else { return };
+        let mut body = response.into_body();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..FRAMES {
+            if body.is_end_stream() {
+                return;
+            }
+            let Poll::Ready(Some(Ok(_))) = Pin::new(&mut body).poll_frame(&mut cx) else { return };
+        }
+    }
+}
+
+fn of_response(response: &Response<Body>) -> Outcome {
+    let grpc =
+        response.headers().get(GRPC_STATUS).and_then(|code| code.to_str().ok()?.parse().ok());
+    match grpc {
+        Some(code) if response.status().is_success() => Outcome::Grpc(code),
+        _ => Outcome::Status(response.status().as_u16()),
+    }
+}
+
+/// What a failure says about who was asked.
+fn fault(failure: &Failure) -> Fault {
+    match failure {
+        Failure::Connect { error: ConnectError::Denied(_), .. } => Fault::Ours,
+        Failure::Connect { .. } | Failure::Reset { unprocessed: true, .. } => Fault::Connect,
+        Failure::Reset { .. } | Failure::Protocol { .. } => Fault::Reset,
+        Failure::Timeout { timer: Timer::FirstByte | Timer::PerTry, .. } => Fault::Timeout,
+        Failure::Timeout { timer: Timer::Request, .. } | Failure::Deadline { .. } => {
+            Fault::Deadline
+        }
+        _ => Fault::Ours,
+    }
+}

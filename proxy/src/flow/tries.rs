@@ -1,0 +1,320 @@
+//! A request is tried until it is answered well, or its policies say that this was enough.
+
+use super::attempt::{Asked, Timers, Until, attempt};
+use super::tried::Tried;
+use super::{Answer, Answered, Call, real};
+use crate::plan::{Governing, Plan, Retries};
+use crate::policy::{Outcome, Retrying, backoff, is_worth_another, may_repeat, retry_after};
+use crate::proxy::Proxy;
+use crate::replay::Replay;
+use crate::rescue::Failure;
+use crate::service::Service;
+use crate::stats::Source;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use http::header::{HeaderValue, RETRY_AFTER};
+use http::{Request, Response};
+use http_body::Body as _;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+use stitch_config::model::{HedgeAfter, Mode, Retry};
+use stitch_net::reason::SOURCE;
+use stitch_net::{Body, Offered};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Longest `Retry-After` that is waited for when the request has no deadline.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request on its way through its tries.
+pub(super) struct Tries<'a> {
+    proxy: &'a Arc<Proxy>,
+    service: &'a Arc<Service>,
+    plan: &'a Plan,
+    governing: &'a Governing,
+    /// When all of it has to be over.
+    whole: Option<Until>,
+}
+
+/// What is known of the tries so far.
+#[derive(Default)]
+struct SoFar {
+    /// The number of the latest attempt, from 1.
+    attempt: u32,
+    /// Endpoints that have been tried.
+    endpoints: SmallVec<[u64; 4]>,
+    /// The latest attempt's place in the budget, if it is a retry.
+    _budget: Option<Retrying>,
+}
+
+/// Another attempt is worth its while.
+struct Next {
+    wait: Duration,
+    budget: Retrying,
+}
+
+impl<'a> Tries<'a> {
+    pub fn of(
+        proxy: &'a Arc<Proxy>,
+        service: &'a Arc<Service>,
+        plan: &'a Plan,
+        governing: &'a Governing,
+        call: &Call,
+    ) -> Self {
+        let whole = Until::of(&plan.timeouts, call, Instant::now());
+        Self { proxy, service, plan, governing, whole }
+    }
+
+    /// Tries until there is an answer to return, be it a bad one. `replay` holds the request's body
+    /// where it may be needed again.
+    pub async fn run(&self, replay: Option<&Replay>, call: &mut Call) -> Answered {
+        let _active = self.retries().map(|retries| retries.state.budget.begin());
+        let speaks = self.service.speaks();
+        let web = match real::may_be_grpc(speaks, call) {
+            true => real::bridge(speaks, call),
+            false => None,
+        };
+        let mut source = Source::Stitch;
+        let answered = self.until_good(replay, call, &mut source).await;
+        let mut response = real::unbridge(web, answered, call)?;
+        if source != Source::Real {
+            return Ok(Answer { source, ..Answer::by_mock(response) });
+        }
+        response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
+        Ok(Answer { response, source, reason: None })
+    }
+
+    fn retries(&self) -> Option<&'a Retries> {
+        self.governing.retries.as_ref()
+    }
+
+    async fn until_good(
+        &self,
+        replay: Option<&Replay>,
+        call: &mut Call,
+        source: &mut Source,
+    ) -> Result<Response<Body>, Box<Failure>> {
+        let mut so_far = SoFar::default();
+        loop {
+            so_far.attempt += 1;
+            call.record.attempts = so_far.attempt;
+            let tried = self.once(replay, &mut so_far, call).await?;
+            let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
+                return tried.accept(call, source);
+            };
+            tried.let_go();
+            sleep(next.wait).await;
+            so_far._budget = Some(next.budget);
+        }
+    }
+
+    /// One attempt, or several side by side.
+    async fn once(
+        &self,
+        replay: Option<&Replay>,
+        so_far: &mut SoFar,
+        call: &mut Call,
+    ) -> Result<Tried, Box<Failure>> {
+        if let Some(tried) = self.mocked(replay, call).await {
+            return Ok(tried);
+        }
+        let body = match replay {
+            Some(replay) => replay.body().unwrap_or_default(),
+            None => std::mem::take(call.request.body_mut()),
+        };
+        let hedge = self.hedge(&body, call);
+        let asked = Asked::of(self.proxy, call);
+        let first = self.aim(asked, body, so_far)?;
+        let tried = match hedge {
+            None => first.await,
+            Some(hedge) => Box::pin(self.race(first.boxed(), hedge, asked, so_far)).await,
+        };
+        if let (Some(retries), Some(took)) = (self.retries(), tried.took())
+            && retries.settings.hedge.is_some()
+        {
+            retries.state.latencies.record(took);
+        }
+        Ok(tried)
+    }
+
+    /// An attempt at an endpoint, picked now.
+    fn aim<'f>(
+        &'f self,
+        asked: Asked<'f>,
+        body: Body,
+        so_far: &mut SoFar,
+    ) -> Result<impl Future<Output = Tried> + Send + 'f, Box<Failure>> {
+        let (endpoint, in_flight) =
+            self.service.pick(&so_far.endpoints).ok_or(Failure::NoEndpoint)?;
+        so_far.endpoints.push(endpoint.id);
+        let number = self.retries().is_some().then_some(so_far.attempt);
+        let timers = Timers::of(&self.plan.timeouts, self.whole, Instant::now);
+        Ok(async move {
+            let began = Instant::now();
+            let host = asked.host_at(&endpoint, self.service.declared.preserve_host);
+            let head = asked.head(&endpoint, host, number);
+            let result = attempt(&endpoint, head, body, timers).await;
+            Tried::real(result, endpoint, in_flight, began.elapsed())
+        })
+    }
+
+    /// After how long a second attempt is made beside the first, and how many at most. Only reads
+    /// are, and only what has no body.
+    fn hedge(&self, body: &Body, call: &Call) -> Option<(Duration, u32)> {
+        let retries = self.retries()?;
+        let hedge = retries.settings.hedge?;
+        let reads = call.request.method().is_safe() && body.is_end_stream();
+        if !reads || call.upgrade.is_some() {
+            return None;
+        }
+        let after = match hedge.after {
+            HedgeAfter::Delay(delay) => delay,
+            HedgeAfter::Percentile(share) => retries.state.latencies.percentile(share)?,
+        };
+        Some((after, hedge.max))
+    }
+
+    /// The first good one of several attempts; the others are given up.
+    async fn race<'f>(
+        &'f self,
+        first: BoxFuture<'f, Tried>,
+        (after, most): (Duration, u32),
+        asked: Asked<'f>,
+        so_far: &mut SoFar,
+    ) -> Tried {
+        let mut running = FuturesUnordered::from_iter([first.map(|tried| (tried, false)).boxed()]);
+        let mut budgets: SmallVec<[Retrying; 2]> = SmallVec::new();
+        let mut left = most;
+        loop {
+            tokio::select! {
+                Some((tried, hedged)) = running.next() => {
+                    if !running.is_empty() && self.is_bad(tried.outcome()) {
+                        continue;
+                    }
+                    if let Some(retries) = self.retries().filter(|_| hedged) {
+                        retries.state.hedges_won.fetch_add(1, Relaxed);
+                    }
+                    return tried;
+                }
+                () = sleep(after), if left > 0 => match self.another(asked, so_far) {
+                    Some((hedge, budget)) => {
+                        running.push(hedge.map(|tried| (tried, true)).boxed());
+                        budgets.push(budget);
+                        left -= 1;
+                    }
+                    None => left = 0,
+                },
+                // The first attempt is in `running` until its end is returned.
+                else => return Tried::failed(Box::new(Failure::NoEndpoint)),
+            }
+        }
+    }
+
+    /// One more attempt beside those that run, if the budget and the service allow it.
+    fn another<'f>(
+        &'f self,
+        asked: Asked<'f>,
+        so_far: &mut SoFar,
+    ) -> Option<(impl Future<Output = Tried> + Send + 'f, Retrying)> {
+        let budget = self.budget()?;
+        let attempt = self.aim(asked, Body::Empty, so_far).ok()?;
+        if let Some(retries) = self.retries() {
+            retries.state.hedged.fetch_add(1, Relaxed);
+        }
+        Some((attempt, budget))
+    }
+
+    fn budget(&self) -> Option<Retrying> {
+        let retries = self.retries()?;
+        let budget = retries.state.budget.take(retries.settings.budget);
+        if budget.is_none() {
+            retries.state.denied.fetch_add(1, Relaxed);
+        }
+        budget
+    }
+
+    fn is_bad(&self, outcome: Outcome) -> bool {
+        self.retries().is_some_and(|retries| is_worth_another(&retries.settings.on, outcome))
+    }
+
+    /// Whether, and after how long, there is another attempt.
+    fn next(
+        &self,
+        tried: &Tried,
+        attempt: u32,
+        replay: Option<&Replay>,
+        call: &Call,
+    ) -> Option<Next> {
+        let retries = self.retries()?;
+        let Retries { settings, state } = retries;
+        let outcome = tried.outcome();
+        let request = &call.request;
+        let possible = attempt <= settings.retries
+            && is_worth_another(&settings.on, outcome)
+            && may_repeat(request.method(), request.headers(), settings.repeats_unsafe, outcome)
+            && replay.is_none_or(Replay::is_whole);
+        if !possible {
+            return None;
+        }
+        let wait = self.wait(tried, settings, attempt)?;
+        let budget = self.budget()?;
+        state.retried.fetch_add(1, Relaxed);
+        Some(Next { wait, budget })
+    }
+
+    /// How long to wait; `None` when there is not that much time.
+    fn wait(&self, tried: &Tried, settings: &Retry, attempt: u32) -> Option<Duration> {
+        let asked = tried.header(&RETRY_AFTER);
+        let asked = asked.and_then(|value| retry_after(value, SystemTime::now()));
+        let left = self.whole.map(|whole| whole.at.saturating_duration_since(Instant::now()));
+        let wait = asked.unwrap_or_else(|| backoff(settings.backoff, attempt, fastrand::f64()));
+        (wait < left.unwrap_or(PATIENCE.max(settings.backoff.1))).then_some(wait)
+    }
+
+    /// What the service's mock says, where it is asked first.
+    async fn mocked(&self, replay: Option<&Replay>, call: &mut Call) -> Option<Tried> {
+        let (mode, mock) = (self.service.mode(), self.service.mock.as_ref()?);
+        if !matches!(mode, Mode::Mock | Mode::MockThenReal) {
+            return None;
+        }
+        let began = Instant::now();
+        let offered = match replay {
+            None => mock.offer(&mut call.request),
+            Some(replay) => mock.offer(&mut copy(&call.request, replay.body()?)),
+        };
+        let response = match offered {
+            Offered::Now(response) => response,
+            Offered::Later(later) => match self.in_time(later).await {
+                Ok(response) => response,
+                Err(failure) => return Some(Tried::failed(failure)),
+            },
+            Offered::Miss(_) if mode == Mode::MockThenReal => return None,
+            Offered::Miss(explain) => return Some(Tried::miss(explain(&call.request))),
+        };
+        Some(Tried::mock(response, began.elapsed()))
+    }
+
+    /// The timers of an attempt bound mocks too.
+    async fn in_time(
+        &self,
+        later: impl Future<Output = Response<Body>>,
+    ) -> Result<Response<Body>, Box<Failure>> {
+        match Until::of_attempt(&self.plan.timeouts, self.whole, Instant::now()) {
+            None => Ok(later.await),
+            Some(until) => timeout_at(until.at, later).await.map_err(|_| until.failure(None)),
+        }
+    }
+}
+
+/// A request with the same head.
+fn copy(request: &Request<Body>, body: Body) -> Request<Body> {
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
+}

@@ -1,0 +1,10 @@
+//! Decisions of policies: plain data in, plain decision out. Time and randomness are passed in;
+//! nothing here waits, spawns or reads a clock.
+
+mod latency;
+mod outcome;
+mod retry;
+
+pub(crate) use latency::Latencies;
+pub(crate) use outcome::{Fault, Outcome};
+pub(crate) use retry::{Budget, Retrying, backoff, is_worth_another, may_repeat, retry_after};
