@@ -53,7 +53,7 @@ impl Candidate {
             service: service.declared.name.to_string(),
             share,
             mode: service.mode().as_str(),
-            endpoints: service.endpoints.iter().map(ToString::to_string).collect(),
+            endpoints: service.endpoints.all().iter().map(ToString::to_string).collect(),
             timeout: format!("connect {:?}, request {request}", timeout.connect),
         }
     }

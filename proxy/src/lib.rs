@@ -40,3 +40,4 @@ pub use service::Service;
 pub use snapshot::Snapshot;
 pub use stats::{Reading, Source};
 pub use transparent::TransparentPort;
+pub use upstream::{Ask, Condition, Endpoint, EndpointSet, InFlight, Picked};

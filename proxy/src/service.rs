@@ -4,18 +4,19 @@ use crate::credentials::Credentials;
 use crate::plan::Plan;
 use crate::relay::TcpStats;
 use crate::stats::ServiceStats;
-use crate::upstream::{Endpoint, InFlight, Speaks, pick};
+use crate::upstream::{Endpoint, EndpointSet, Speaks};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use stitch_config::model::{Mode, Service as Declared};
 use stitch_net::MockService;
+use tokio::time::Instant;
 
 /// A compiled service.
 pub struct Service {
     /// As declared.
     pub declared: Arc<Declared>,
     /// Its real endpoints.
-    pub endpoints: Vec<Arc<Endpoint>>,
+    pub endpoints: Arc<EndpointSet>,
     /// Its mock, if it declares endpoints.
     pub mock: Option<Arc<dyn MockService>>,
     /// Its policies, for requests that no route has others for.
@@ -65,7 +66,8 @@ impl Service {
         credentials: &Credentials,
         previous: Option<&Self>,
     ) -> Self {
-        let kept = previous.map_or(&[][..], |previous| &previous.endpoints);
+        let before = previous.map(|previous| previous.endpoints.all());
+        let kept = before.as_ref().map_or(&[][..], |before| before.as_slice());
         let endpoints = declared
             .upstreams
             .iter()
@@ -75,6 +77,9 @@ impl Service {
                 same.cloned().unwrap_or_else(|| Arc::new(Endpoint::declared(upstream, tls)))
             })
             .collect();
+        let before = previous.map(|previous| &*previous.endpoints);
+        let endpoints = EndpointSet::new(endpoints, &declared.policies, before, Instant::now());
+        let endpoints = Arc::new(endpoints);
         let state = match previous {
             Some(previous) => {
                 previous.drop_override_if_file_changed(declared);
@@ -88,26 +93,11 @@ impl Service {
         Self { declared: declared.clone(), endpoints, mock, plan: Arc::new(plan), state }
     }
 
-    /// Picks an endpoint, preferably none of those that were tried already.
-    pub(crate) fn pick(&self, tried: &[u64]) -> Option<(Arc<Endpoint>, InFlight)> {
-        let mut picked = None;
-        for _ in 0..=tried.len() {
-            let (endpoint, in_flight) = pick(&self.endpoints, |below| fastrand::u64(..below))?;
-            let fresh = !tried.contains(&endpoint.id);
-            picked = Some((endpoint.clone(), in_flight));
-            if fresh {
-                break;
-            }
-        }
-        picked
-    }
-
     /// What its endpoints speak, as far as they agree: something else than HTTP/1 if any does.
     pub(crate) fn speaks(&self) -> Speaks {
-        let others = self.endpoints.iter().map(|endpoint| endpoint.speaks());
-        others
-            .reduce(|one, other| if one == Speaks::Http1 { other } else { one })
-            .unwrap_or(Speaks::Http1)
+        let all = self.endpoints.all();
+        let mut others = all.iter().map(|endpoint| endpoint.speaks());
+        others.find(|speaks| *speaks != Speaks::Http1).unwrap_or(Speaks::Http1)
     }
 
     /// The mode in force.

@@ -226,7 +226,8 @@ fn declared(snapshot: &Snapshot, host: &str) -> Option<Inside> {
     let intercepts = snapshot.credentials.authority.is_some();
     match snapshot.hosts.get(target).or_else(|| snapshot.by_url(target)) {
         Some(service) => {
-            let speaks_tls = service.endpoints.iter().any(|endpoint| endpoint.scheme.is_tls());
+            let speaks_tls =
+                service.endpoints.all().iter().any(|endpoint| endpoint.scheme.is_tls());
             (intercepts || speaks_tls).then(|| Inside::Service(service.clone(), authority))
         }
         None => (intercepts && snapshot.routes.names(target)).then_some(Inside::Host(authority)),

@@ -97,7 +97,7 @@ impl Inside {
                 return dialled.map_err(|failure| io::Error::other(failure.detail(host.host())));
             }
         };
-        let Some(endpoint) = service.endpoints.first() else {
+        let Some(endpoint) = service.endpoints.all().first().cloned() else {
             let name = &service.declared.name;
             return Err(io::Error::other(format!(
                 "{name} is mocked, and TLS to a mock needs proxy.forward.intercept_tls"

@@ -36,7 +36,9 @@ impl View for Running {
                 urls: self.urls(declared),
                 upstreams: service
                     .or(tcp)
-                    .map(|service| service.endpoints.iter().map(ToString::to_string).collect())
+                    .map(|service| {
+                        service.endpoints.all().iter().map(ToString::to_string).collect()
+                    })
                     .unwrap_or_default(),
                 endpoints: endpoints.unwrap_or_default(),
                 subscriptions: declared.subscriptions.iter().map(|s| s.subject.clone()).collect(),

@@ -8,7 +8,7 @@ use crate::rescue::Failure;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::stats::Source;
-use crate::upstream::{Endpoint, Speaks, pick};
+use crate::upstream::{Ask, Endpoint, Speaks};
 use http::header::HeaderValue;
 use http::uri::Scheme;
 use http::{Response, Version};
@@ -29,9 +29,16 @@ pub(super) async fn answer(
     timeout: Timeouts,
     call: &mut Call,
 ) -> Answered {
-    let (endpoint, in_flight) =
-        pick(&service.endpoints, |below| fastrand::u64(..below)).ok_or(Failure::NoEndpoint)?;
-    call.in_flight = Some(in_flight);
+    let ask = Ask {
+        key: None,
+        sticky: None,
+        avoid: &[],
+        now: Instant::now(),
+        draw: &mut |below| fastrand::u64(..below),
+    };
+    let picked = service.endpoints.pick(ask).ok_or(Failure::NoEndpoint)?;
+    let endpoint = &picked.endpoint;
+    call.in_flight = Some(picked.in_flight);
     let host = Asked::of(proxy, call).host_at(endpoint, service.declared.preserve_host);
     let mut response = if may_be_grpc(endpoint.speaks(), call) {
         Box::pin(once_grpc(proxy, endpoint, host, timeout, call)).await?

@@ -10,6 +10,7 @@ use crate::replay::Replay;
 use crate::rescue::Failure;
 use crate::service::Service;
 use crate::stats::Source;
+use crate::upstream::{Ask, Picked};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -146,8 +147,14 @@ impl<'a> Tries<'a> {
         body: Body,
         so_far: &mut SoFar,
     ) -> Result<impl Future<Output = Tried> + Send + 'f, Box<Failure>> {
-        let (endpoint, in_flight) =
-            self.service.pick(&so_far.endpoints).ok_or(Failure::NoEndpoint)?;
+        let picked = self.service.endpoints.pick(Ask {
+            key: None,
+            sticky: None,
+            avoid: &so_far.endpoints,
+            now: Instant::now(),
+            draw: &mut |below| fastrand::u64(..below),
+        });
+        let Picked { endpoint, in_flight, .. } = picked.ok_or(Failure::NoEndpoint)?;
         so_far.endpoints.push(endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
         let timers = Timers::of(&self.plan.timeouts, self.whole, Instant::now);

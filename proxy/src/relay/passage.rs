@@ -8,7 +8,7 @@ use super::tally::Tally;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::service::{Service, ServiceState};
-use crate::upstream::{Endpoint, InFlight, Offer, Wire, connect_saying, pick};
+use crate::upstream::{Ask, Endpoint, EndpointSet, InFlight, Offer, Wire, connect_saying};
 use std::sync::Arc;
 use std::time::SystemTime;
 use stitch_config::model::{ProxyProtocol, Timeouts};
@@ -33,7 +33,7 @@ pub(crate) struct Relay {
     proxy: Arc<Proxy>,
     /// Whose connections it is counted among.
     state: Arc<ServiceState>,
-    endpoints: Vec<Arc<Endpoint>>,
+    way: Way,
     timeout: Timeouts,
     proxy_protocol: Option<ProxyProtocol>,
     peer: Peer,
@@ -47,39 +47,83 @@ pub(crate) struct Relay {
     _busy: Occupied,
 }
 
+/// Where a connection may be relayed to.
+enum Way {
+    /// To one of a service's endpoints. `unread`: the client begins TLS itself, with one that does.
+    Service { endpoints: Arc<EndpointSet>, unread: bool },
+    /// To one that nobody declared.
+    Endpoint(Arc<Endpoint>),
+}
+
+impl Way {
+    /// An endpoint that has not been tried.
+    fn next(&self, tried: &mut Vec<u64>) -> Option<(Arc<Endpoint>, InFlight)> {
+        let (endpoints, unread) = match self {
+            Self::Service { endpoints, unread } => (endpoints, *unread),
+            Self::Endpoint(endpoint) if tried.is_empty() => {
+                tried.push(endpoint.id);
+                return Some((endpoint.clone(), InFlight::default()));
+            }
+            Self::Endpoint(_) => return None,
+        };
+        if unread && tried.is_empty() {
+            let all = endpoints.all();
+            let plain = all.iter().filter(|endpoint| !endpoint.scheme.is_tls());
+            tried.extend(plain.map(|endpoint| endpoint.id));
+        }
+        let picked = endpoints.pick(Ask {
+            key: None,
+            sticky: None,
+            avoid: tried,
+            now: Instant::now(),
+            draw: &mut |below| fastrand::u64(..below),
+        })?;
+        if tried.contains(&picked.endpoint.id) {
+            return None;
+        }
+        tried.push(picked.endpoint.id);
+        let endpoint = match unread {
+            true => Arc::new(picked.endpoint.without_tls()),
+            false => picked.endpoint,
+        };
+        Some((endpoint, picked.in_flight))
+    }
+}
+
 impl Relay {
     /// A connection to a service, not made yet.
     pub(crate) fn begin(proxy: &Arc<Proxy>, service: &Service, peer: &Peer) -> Self {
-        let mut relay = Self::new(proxy, &service.state, service.declared.timeout, peer);
+        let way = Way::Service { endpoints: service.endpoints.clone(), unread: false };
+        let mut relay = Self::new(proxy, &service.state, service.declared.timeout, peer, way);
         relay.proxy_protocol = service.declared.proxy_protocol;
-        relay.endpoints.clone_from(&service.endpoints);
         relay
     }
 
     /// A connection to a service whose client begins TLS itself, not made yet.
     pub(crate) fn unread(proxy: &Arc<Proxy>, service: &Service, peer: &Peer) -> Self {
         let mut relay = Self::begin(proxy, service, peer);
-        relay.endpoints.retain(|endpoint| endpoint.scheme.is_tls());
-        for endpoint in &mut relay.endpoints {
-            *endpoint = Arc::new(endpoint.without_tls());
-        }
+        relay.way = Way::Service { endpoints: service.endpoints.clone(), unread: true };
         relay
     }
 
     /// A connection to an endpoint that nobody declared, not made yet.
     pub(crate) fn undeclared(proxy: &Arc<Proxy>, endpoint: Arc<Endpoint>, peer: &Peer) -> Self {
-        let mut relay = Self::new(proxy, &proxy.nobody, Timeouts::default(), peer);
-        relay.endpoints.push(endpoint);
-        relay
+        Self::new(proxy, &proxy.nobody, Timeouts::default(), peer, Way::Endpoint(endpoint))
     }
 
-    fn new(proxy: &Arc<Proxy>, state: &Arc<ServiceState>, timeout: Timeouts, peer: &Peer) -> Self {
+    fn new(
+        proxy: &Arc<Proxy>,
+        state: &Arc<ServiceState>,
+        timeout: Timeouts,
+        peer: &Peer,
+        way: Way,
+    ) -> Self {
         state.tcp.begin();
         peer.connection.wait_at_most(timeout.idle);
         Self {
             proxy: proxy.clone(),
             state: state.clone(),
-            endpoints: Vec::new(),
+            way,
             timeout,
             proxy_protocol: None,
             peer: peer.clone(),
@@ -109,10 +153,8 @@ impl Relay {
             stitch_net::introduction(&self.peer, binary)
         });
         let introduction = introduction.unwrap_or_default();
-        let mut left = self.endpoints.clone();
-        let mut failure = Failure::NoEndpoint;
-        while let Some((endpoint, in_flight)) = pick(&left, |below| fastrand::u64(..below)) {
-            let endpoint = endpoint.clone();
+        let (mut failure, mut tried) = (Failure::NoEndpoint, Vec::new());
+        while let Some((endpoint, in_flight)) = self.way.next(&mut tried) {
             self.endpoint = Some(endpoint.clone());
             let limit = self.timeout.connect;
             match connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await {
@@ -123,7 +165,6 @@ impl Relay {
                 Err(error) => {
                     self.error = Some(error.to_string());
                     failure = Failure::Connect { endpoint: endpoint.to_string(), error };
-                    left.retain(|other| !Arc::ptr_eq(other, &endpoint));
                 }
             }
         }
@@ -133,7 +174,10 @@ impl Relay {
 
     /// Takes a connection that has been made already.
     pub(crate) fn reached(&mut self) {
-        self.endpoint = self.endpoints.first().cloned();
+        self.endpoint = match &self.way {
+            Way::Service { endpoints, .. } => endpoints.all().first().cloned(),
+            Way::Endpoint(endpoint) => Some(endpoint.clone()),
+        };
     }
 
     /// Relays until both sides have ended.

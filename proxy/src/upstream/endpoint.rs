@@ -1,14 +1,16 @@
 //! One address that requests, or bytes, can be sent to.
 
+use super::balance::Condition;
 use http::HeaderValue;
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use stitch_config::model::{Scheme, Upstream, UpstreamAddress};
 use stitch_net::tls::{ClientFiles, ClientTls, TlsError};
+use tokio::time::Instant;
 
 /// Decides whether a resolved address may be connected to. Checked on the address itself, after
 /// resolution, so that a name cannot lead somewhere else than it did when it was checked.
@@ -37,8 +39,10 @@ pub struct Endpoint {
     pub base_path: String,
     /// Share relative to its siblings.
     pub weight: u32,
-    /// Requests being answered by it; only kept when it has siblings.
-    pub in_flight: AtomicUsize,
+    /// Used only when no endpoint of a lower tier is fit.
+    pub tier: u8,
+    /// How it is doing.
+    pub condition: Condition,
     /// For targets that nobody declared.
     pub guard: Option<Arc<dyn AddressGuard>>,
     /// Whether it chose HTTP/1 when it was last asked.
@@ -99,6 +103,7 @@ impl Endpoint {
             tls,
             base_path: upstream.base_path.clone(),
             weight: upstream.weight,
+            tier: upstream.tier,
             ..Self::new(upstream.scheme, upstream.address.clone(), &upstream.authority())
         }
     }
@@ -129,7 +134,8 @@ impl Endpoint {
             authority: authority.parse().ok(),
             base_path: String::new(),
             weight: 1,
-            in_flight: AtomicUsize::new(0),
+            tier: 1,
+            condition: Condition::new(Instant::now()),
             guard: None,
             prefers_h1: AtomicBool::new(false),
         }
@@ -149,6 +155,7 @@ impl Endpoint {
             && self.address == upstream.address
             && self.base_path == upstream.base_path
             && self.weight == upstream.weight
+            && self.tier == upstream.tier
     }
 
     /// Which version of HTTP it is spoken to in.

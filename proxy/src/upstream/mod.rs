@@ -16,7 +16,7 @@ mod trailers;
 mod h1;
 mod h2;
 
-pub use balance::{InFlight, pick};
+pub use balance::{Ask, Condition, EndpointSet, InFlight, Picked};
 pub use connect::{ConnectError, Offer, connect, connect_saying};
 pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;

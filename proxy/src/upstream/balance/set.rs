@@ -1,0 +1,280 @@
+//! The endpoints of one service: who of them is fit, and which one gets the next request.
+
+use super::condition::Fitness;
+use super::in_flight::InFlight;
+use super::ready::Ready;
+use crate::policy::eject;
+use crate::upstream::Endpoint;
+use arc_swap::{ArcSwap, Guard};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+use stitch_config::model::{Balance, Eject, Policies};
+use tokio::time::Instant;
+
+/// What a request asks of a set.
+pub struct Ask<'a> {
+    /// Hash of what `balance: hash:…` asks for, if the request has it.
+    pub key: Option<u64>,
+    /// Value of the cookie that `balance: sticky:…` names.
+    pub sticky: Option<&'a str>,
+    /// Endpoints that this request tried already; used again only if nothing else is left.
+    pub avoid: &'a [u64],
+    /// The time.
+    pub now: Instant,
+    /// Gives a number below its argument.
+    pub draw: &'a mut dyn FnMut(u64) -> u64,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub struct Picked {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Counts the request until it is dropped.
+    pub in_flight: InFlight,
+    /// Value of the cookie that the answer has to set, for `balance: sticky:…`.
+    pub cookie: Option<String>,
+}
+
+/// What the file says about choosing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rules {
+    pub(super) balance: Balance,
+    pub(super) slow_start: Option<Duration>,
+    pub(super) eject: Option<Eject>,
+}
+
+/// All endpoints of a service.
+pub struct EndpointSet {
+    rules: Rules,
+    members: ArcSwap<Vec<Arc<Endpoint>>>,
+    ready: ArcSwap<Ready>,
+    shared: Arc<Shared>,
+}
+
+/// What the sets of one service share: a request keeps the set that it began with over a reload, and
+/// what it finds out counts in the set that came after.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Rises with every change of an endpoint's fitness.
+    version: AtomicU64,
+    /// Held by who changes something, and never by who only picks.
+    change: Mutex<()>,
+    /// Requests in flight on all endpoints, where the algorithm asks.
+    total: Arc<AtomicUsize>,
+}
+
+impl EndpointSet {
+    /// The endpoints of a service as its policies want them chosen. State of its predecessor is
+    /// taken over.
+    pub fn new(
+        members: Vec<Arc<Endpoint>>,
+        policies: &Policies,
+        previous: Option<&Self>,
+        now: Instant,
+    ) -> Self {
+        let rules = Rules {
+            balance: policies.balance.get().cloned().unwrap_or_default(),
+            slow_start: policies.slow_start.get().copied(),
+            eject: policies.eject.get().copied(),
+        };
+        let shared = previous.map(|previous| previous.shared.clone()).unwrap_or_default();
+        if let Some(previous) = previous.filter(|previous| !previous.is_empty()) {
+            let before = previous.all();
+            let is_new = |member: &&Arc<Endpoint>| !before.iter().any(|one| one.id == member.id);
+            members.iter().filter(is_new).for_each(|member| member.condition.warm_up(now));
+        }
+        let version = shared.version.load(Ordering::Acquire);
+        let ready = Ready::new(&members, &rules, version, now);
+        Self {
+            rules,
+            members: ArcSwap::from_pointee(members),
+            ready: ArcSwap::from_pointee(ready),
+            shared,
+        }
+    }
+
+    /// Every endpoint, those included that are not fit.
+    pub fn all(&self) -> Guard<Arc<Vec<Arc<Endpoint>>>> {
+        self.members.load()
+    }
+
+    /// Whether the service has no real endpoint.
+    pub fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    /// The endpoint for a request; `None` if none is fit.
+    pub fn pick(&self, mut ask: Ask<'_>) -> Option<Picked> {
+        let ready = self.ready_at(ask.now);
+        if ready.alone {
+            // Nothing to balance, nothing to count.
+            let (endpoint, in_flight) = (ready.fit.first()?.clone(), InFlight::default());
+            return Some(Picked { endpoint, in_flight, cookie: None });
+        }
+        // A request that failed already is not made to try what may fail too.
+        let may_probe = ask.avoid.is_empty() || ready.fit.is_empty();
+        if may_probe && let Some(picked) = self.probe(&ready, ask.now) {
+            return Some(picked);
+        }
+        let endpoint = ready.choose(&self.rules, &mut ask)?.clone();
+        let in_flight = InFlight::on(endpoint.clone(), self.total(), 0);
+        Some(Picked { endpoint, in_flight, cookie: None })
+    }
+
+    /// Takes the turn of trying an endpoint that was ejected.
+    fn probe(&self, ready: &Ready, now: Instant) -> Option<Picked> {
+        let patience = self.rules.eject.unwrap_or_default().lasts;
+        ready.probing.iter().find_map(|endpoint| {
+            let ticket = endpoint.condition.try_probe(now, patience)?;
+            let in_flight = InFlight::on(endpoint.clone(), self.total(), ticket);
+            Some(Picked { endpoint: endpoint.clone(), in_flight, cookie: None })
+        })
+    }
+
+    fn total(&self) -> Option<Arc<AtomicUsize>> {
+        matches!(self.rules.balance, Balance::Hash(_)).then(|| self.shared.total.clone())
+    }
+
+    /// What health checks found. To be told after each check that passes: that ends an ejection too.
+    pub fn mark_well(&self, id: u64, well: bool, now: Instant) {
+        let Some(endpoint) = self.find(id) else { return };
+        let condition = &endpoint.condition;
+        let was_well = !condition.unwell.load(Ordering::Acquire);
+        if was_well == well && (!well || condition.ejected_until().is_none()) {
+            return;
+        }
+        self.change(now, |_| {
+            condition.unwell.store(!well, Ordering::Release);
+            if well {
+                self.take_back(&endpoint, now);
+            }
+        });
+    }
+
+    /// Takes an endpoint out, whatever the limits of `eject` say, or back in.
+    pub fn eject(&self, id: u64, out: bool, now: Instant) {
+        let Some(endpoint) = self.find(id) else { return };
+        self.change(now, |_| match out {
+            true => self.put_out(&endpoint, now),
+            false if endpoint.condition.ejected_until().is_some() => {
+                self.take_back(&endpoint, now);
+            }
+            false => {}
+        });
+    }
+
+    /// What became of a call that was sent to an endpoint, `took` after it began.
+    pub fn observe(&self, endpoint: &Endpoint, took: Duration, failed: bool, now: Instant) {
+        let condition = &endpoint.condition;
+        condition.observe_latency(took, failed, now);
+        let Some(policy) = &self.rules.eject else { return };
+        let doubted = condition.failures.load(Ordering::Relaxed) > 0;
+        if !failed && !doubted && condition.ejected_until().is_none() {
+            return;
+        }
+        let began = condition.stamp(now).saturating_sub(nanos(took));
+        if began < condition.ejected_at.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(endpoint) = self.find(endpoint.id) else { return };
+        if !failed && condition.ejected_until().is_none() {
+            condition.failures.store(0, Ordering::Relaxed);
+            return;
+        }
+        let failures = match failed {
+            true => condition.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+            false => 0,
+        };
+        if failed && failures < policy.consecutive && condition.ejected_until().is_none() {
+            return;
+        }
+        self.change(now, |members| match condition.fitness(now) {
+            Fitness::Fit if failed && self.may_eject(policy, members, endpoint.id, now) => {
+                self.put_out(&endpoint, now);
+            }
+            Fitness::Probing if failed => self.put_out(&endpoint, now),
+            Fitness::Probing => self.take_back(&endpoint, now),
+            Fitness::Fit | Fitness::Unwell | Fitness::Ejected => {}
+        });
+    }
+
+    fn may_eject(&self, policy: &Eject, members: &[Arc<Endpoint>], id: u64, now: Instant) -> bool {
+        let out = members.iter().filter(|one| one.condition.ejected_until().is_some()).count();
+        let fit = |one: &&Arc<Endpoint>| one.id != id && one.condition.fitness(now) == Fitness::Fit;
+        let others_fit = members.iter().filter(fit).count();
+        eject::may_eject(policy, members.len(), out, others_fit)
+    }
+
+    fn put_out(&self, endpoint: &Endpoint, now: Instant) {
+        let condition = &endpoint.condition;
+        let lasts = self.rules.eject.unwrap_or_default().lasts;
+        condition.ejected_at.store(condition.stamp(now), Ordering::Release);
+        condition.ejected_until.store(condition.stamp(now + lasts), Ordering::Release);
+        condition.probe.store(0, Ordering::Release);
+        condition.ejections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take_back(&self, endpoint: &Endpoint, now: Instant) {
+        let condition = &endpoint.condition;
+        condition.ejected_until.store(0, Ordering::Release);
+        condition.probe.store(0, Ordering::Release);
+        condition.failures.store(0, Ordering::Relaxed);
+        condition.warm_up(now);
+    }
+
+    fn find(&self, id: u64) -> Option<Arc<Endpoint>> {
+        self.all().iter().find(|endpoint| endpoint.id == id).cloned()
+    }
+
+    /// Changes an endpoint's condition, and has the picks that follow see it.
+    fn change(&self, now: Instant, change: impl FnOnce(&[Arc<Endpoint>])) {
+        let held = self.shared.change.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&self.all());
+        self.shared.version.fetch_add(1, Ordering::AcqRel);
+        self.rebuild(&held, now);
+    }
+
+    fn rebuild(&self, _held: &MutexGuard<'_, ()>, now: Instant) {
+        let version = self.shared.version.load(Ordering::Acquire);
+        let ready = Ready::new(&self.all(), &self.rules, version, now);
+        self.ready.store(Arc::new(ready));
+    }
+
+    /// The list to pick from. Who finds it outdated makes it anew, and nobody waits for that.
+    fn ready_at(&self, now: Instant) -> Guard<Arc<Ready>> {
+        let current = |ready: &Ready| {
+            ready.version == self.shared.version.load(Ordering::Acquire)
+                && ready.due.is_none_or(|due| now < due)
+        };
+        let ready = self.ready.load();
+        if current(&ready) {
+            return ready;
+        }
+        let held = match self.shared.change.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return ready,
+        };
+        if !current(&self.ready.load()) {
+            self.rebuild(&held, now);
+        }
+        self.ready.load()
+    }
+}
+
+impl fmt::Debug for EndpointSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all().iter().map(ToString::to_string)).finish()
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "set_tests.rs"]
+mod tests;
