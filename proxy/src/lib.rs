@@ -40,4 +40,7 @@ pub use service::Service;
 pub use snapshot::Snapshot;
 pub use stats::{Reading, Source};
 pub use transparent::TransparentPort;
-pub use upstream::{Ask, Condition, Endpoint, EndpointSet, InFlight, Picked};
+pub use upstream::{
+    Ask, Condition, Endpoint, EndpointSet, EndpointState, EndpointView, InFlight, Picked, cookie,
+    key_of, set_cookie,
+};

@@ -1,6 +1,6 @@
 //! One address that requests, or bytes, can be sent to.
 
-use super::balance::Condition;
+use super::balance::{self, Condition};
 use http::HeaderValue;
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
@@ -39,6 +39,10 @@ pub struct Endpoint {
     pub base_path: String,
     /// Share relative to its siblings.
     pub weight: u32,
+    /// Its url, as in the file.
+    pub url: String,
+    /// Names it in sticky cookies and on rings: the same in every process, whatever its position.
+    pub token: u64,
     /// Used only when no endpoint of a lower tier is fit.
     pub tier: u8,
     /// How it is doing.
@@ -104,6 +108,8 @@ impl Endpoint {
             base_path: upstream.base_path.clone(),
             weight: upstream.weight,
             tier: upstream.tier,
+            token: balance::hash(upstream.to_string().as_bytes()),
+            url: upstream.to_string(),
             ..Self::new(upstream.scheme, upstream.address.clone(), &upstream.authority())
         }
     }
@@ -134,6 +140,8 @@ impl Endpoint {
             authority: authority.parse().ok(),
             base_path: String::new(),
             weight: 1,
+            url: String::new(),
+            token: 0,
             tier: 1,
             condition: Condition::new(Instant::now()),
             guard: None,

@@ -16,7 +16,10 @@ mod trailers;
 mod h1;
 mod h2;
 
-pub use balance::{Ask, Condition, EndpointSet, InFlight, Picked};
+pub use balance::{
+    Ask, Condition, EndpointSet, EndpointState, EndpointView, InFlight, Picked, cookie, key_of,
+    set_cookie,
+};
 pub use connect::{ConnectError, Offer, connect, connect_saying};
 pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;

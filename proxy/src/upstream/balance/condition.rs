@@ -25,8 +25,6 @@ pub struct Condition {
     pub(super) probe: AtomicU64,
     /// Since when it has been fit; 0: it need not warm up.
     pub(super) fit_since: AtomicU64,
-    /// How often it was ejected.
-    pub(super) ejections: AtomicU64,
 }
 
 /// Whether an endpoint may get requests.
@@ -51,7 +49,6 @@ impl Condition {
             ejected_at: AtomicU64::new(0),
             probe: AtomicU64::new(0),
             fit_since: AtomicU64::new(0),
-            ejections: AtomicU64::new(0),
         }
     }
 

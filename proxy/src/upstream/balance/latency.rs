@@ -15,6 +15,7 @@ pub(super) struct PeakEwma(AtomicU64);
 
 #[derive(Clone, Copy, Debug)]
 struct Estimate {
+    /// Negative while it is a guess.
     micros: f32,
     /// Milliseconds since the endpoint was made; wraps after seven weeks, which costs a wrong decay.
     at: u32,
@@ -22,13 +23,19 @@ struct Estimate {
 
 impl PeakEwma {
     pub(super) fn new() -> Self {
-        Self(AtomicU64::new(Estimate { micros: micros(FIRST), at: 0 }.pack()))
+        Self(AtomicU64::new(Estimate { micros: -micros(FIRST), at: 0 }.pack()))
     }
 
     /// The estimate in microseconds, `at` (milliseconds) after the endpoint was made.
     pub(super) fn micros(&self, at: u64) -> f32 {
         let estimate = Estimate::unpack(self.0.load(Ordering::Relaxed));
-        estimate.micros * estimate.left(at)
+        estimate.micros.abs() * estimate.left(at)
+    }
+
+    /// The estimate in microseconds when something was last observed.
+    pub(super) fn last(&self) -> Option<f32> {
+        let Estimate { micros, .. } = Estimate::unpack(self.0.load(Ordering::Relaxed));
+        (micros >= 0.0).then_some(micros)
     }
 
     /// Takes an observation in. A failure may raise the estimate and never lowers it: refusing at
@@ -38,12 +45,13 @@ impl PeakEwma {
         let next = |packed| {
             let estimate = Estimate::unpack(packed);
             let left = estimate.left(at);
-            let micros = if seen > estimate.micros * left {
+            let before = estimate.micros.abs() * left;
+            let micros = if seen > before {
                 seen
             } else if failed {
                 return None;
             } else {
-                estimate.micros * left + seen * (1.0 - left)
+                before + seen * (1.0 - left)
             };
             Some(Estimate { micros, at: at as u32 }.pack())
         };
@@ -90,7 +98,11 @@ mod tests {
 
     #[test]
     fn nothing_seen_counts_as_thirty_milliseconds() {
-        assert!(close(PeakEwma::new().micros(0), 30_000.0));
+        let ewma = PeakEwma::new();
+        assert!(close(ewma.micros(0), 30_000.0));
+        assert_eq!(ewma.last(), None);
+        ewma.observe(ms(50), false, 0);
+        assert_eq!(ewma.last(), Some(50_000.0));
     }
 
     #[test]

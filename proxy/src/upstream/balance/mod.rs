@@ -3,10 +3,17 @@
 mod alias;
 mod condition;
 mod in_flight;
+mod key;
 mod latency;
 mod ready;
+mod ring;
+mod schedule;
 mod set;
+mod view;
 
 pub use condition::Condition;
 pub use in_flight::InFlight;
+pub(crate) use key::hash;
+pub use key::{cookie, key_of, set_cookie};
 pub use set::{Ask, EndpointSet, Picked};
+pub use view::{EndpointState, EndpointView};

@@ -2,10 +2,14 @@
 
 use super::alias::Alias;
 use super::condition::Fitness;
-use super::set::{Ask, Rules};
+use super::key::token_of;
+use super::ring::Ring;
+use super::schedule::schedule;
+use super::set::{Ask, Rules, Shared};
 use crate::upstream::Endpoint;
+use hashbrown::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stitch_config::model::Balance;
 use tokio::time::Instant;
@@ -13,6 +17,10 @@ use tokio::time::Instant;
 /// A warming endpoint's share grows in steps of 5 %, from 10 %.
 const STEPS: u32 = 20;
 const FIRST_STEP: u32 = 2;
+/// No endpoint on a ring gets more than this times its share of the requests in flight.
+const BALANCE_FACTOR: f32 = 1.25;
+/// Places that a key looks at per endpoint of its ring before it takes what it has seen.
+const FAR: usize = 64;
 
 /// What picks read; made anew after each change.
 #[derive(Debug)]
@@ -30,6 +38,32 @@ pub(super) struct Ready {
     /// The mean weight over each one's weight.
     scales: Box<[f32]>,
     alias: Alias,
+    /// For `round_robin`.
+    schedule: Box<[u32]>,
+    /// For `sticky`: who is meant by a cookie.
+    tokens: HashMap<u64, usize>,
+    /// For `hash`.
+    ring: Option<Arc<Ring>>,
+    /// What each member of the ring is to this list.
+    marks: Box<[Mark]>,
+}
+
+/// A member of the ring.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    /// Fit; its position among those.
+    Fit(usize),
+    Probing,
+    Out,
+}
+
+/// What was chosen.
+pub(super) struct Choice<'r> {
+    pub(super) endpoint: &'r Arc<Endpoint>,
+    /// Its turn, if it is one that was ejected.
+    pub(super) probe: u64,
+    /// Whether a client that is to stay has to be told.
+    pub(super) is_new: bool,
 }
 
 impl Ready {
@@ -37,6 +71,7 @@ impl Ready {
         members: &[Arc<Endpoint>],
         rules: &Rules,
         version: u64,
+        before: Option<&Self>,
         now: Instant,
     ) -> Self {
         let of = |fitness| {
@@ -59,10 +94,35 @@ impl Ready {
             .zip(&warmth)
             .map(|(member, (steps, _))| u64::from(member.weight.max(1)) * u64::from(*steps))
             .collect();
+        let tier = fit.first().or(probing.first()).map_or(1, |best| best.tier);
+        let ring = matches!(rules.balance, Balance::Hash(_)).then(|| {
+            let tier: Vec<_> = members.iter().filter(|member| member.tier == tier).collect();
+            let kept = before.and_then(|before| before.ring.clone());
+            kept.filter(|ring| ring.is_of(&tier)).unwrap_or_else(|| Arc::new(Ring::new(&tier)))
+        });
+        let fits = fit.iter().zip(0..).map(|(member, position)| (member.id, Mark::Fit(position)));
+        let probes = probing.iter().map(|member| (member.id, Mark::Probing));
+        let marks: HashMap<_, _> = match ring {
+            Some(_) => fits.chain(probes).collect(),
+            None => HashMap::new(),
+        };
+        let mark = |member: &Arc<Endpoint>| marks.get(&member.id).copied().unwrap_or(Mark::Out);
+        let marks = ring.iter().flat_map(|ring| ring.members.iter().map(mark)).collect();
+        let tokens = match rules.balance {
+            Balance::Sticky(_) => fit.iter().map(|member| member.token).zip(0..).collect(),
+            _ => HashMap::new(),
+        };
         let mean = weights.iter().sum::<u64>() as f64 / weights.len().max(1) as f64;
         Self {
             version,
-            alone: members.len() == 1 && fit.len() == 1,
+            alone: members.len() == 1 && fit.len() == 1 && tokens.is_empty(),
+            schedule: match rules.balance {
+                Balance::RoundRobin => schedule(&weights),
+                _ => Box::default(),
+            },
+            tokens,
+            ring,
+            marks,
             due: back.chain(warmer).min(),
             scales: weights.iter().map(|weight| (mean / *weight as f64) as f32).collect(),
             alias: Alias::new(&weights),
@@ -71,19 +131,105 @@ impl Ready {
         }
     }
 
-    /// One of those that are fit.
-    pub(super) fn choose(&self, rules: &Rules, ask: &mut Ask<'_>) -> Option<&Arc<Endpoint>> {
-        let index = match self.fit.len() {
-            0 => return None,
-            1 => 0,
+    /// An endpoint for a request.
+    pub(super) fn choose(
+        &self,
+        rules: &Rules,
+        shared: &Shared,
+        ask: &mut Ask<'_>,
+    ) -> Option<Choice<'_>> {
+        let fresh = ask.avoid.is_empty() || self.fit.iter().any(|one| !ask.avoid.contains(&one.id));
+        if !fresh {
+            ask.avoid = &[];
+        }
+        let patience = rules.patience();
+        match (&rules.balance, ask.key, ask.sticky) {
+            (Balance::Hash(_), Some(key), _) => return self.by_key(key, shared, patience, ask),
+            (Balance::Sticky(_), _, Some(cookie)) => {
+                let named = token_of(cookie).and_then(|token| self.tokens.get(&token));
+                let named = named.and_then(|index| self.fit.get(*index));
+                if let Some(endpoint) = named.filter(|one| !ask.avoid.contains(&one.id)) {
+                    return Some(Choice { endpoint, probe: 0, is_new: false });
+                }
+            }
+            _ => {}
+        }
+        // A request that failed already is not made to try what may fail too.
+        if (ask.avoid.is_empty() && fresh || self.fit.is_empty())
+            && let Some(probe) = self.probe(patience, ask.now)
+        {
+            return Some(probe);
+        }
+        let index = match rules.balance {
+            _ if self.fit.len() < 2 => 0,
             _ if !ask.avoid.is_empty() => self.another(rules, ask),
-            _ => match rules.balance {
-                Balance::Random => self.alias.draw(ask.draw),
-                Balance::Ewma => self.faster(self.alias.draw(ask.draw), ask),
-                _ => self.less_loaded(self.alias.draw(ask.draw), ask),
-            },
+            Balance::RoundRobin => self.in_turn(&shared.turn),
+            Balance::Random => self.alias.draw(ask.draw),
+            Balance::Ewma => self.faster(self.alias.draw(ask.draw), ask),
+            Balance::LeastRequest | Balance::Hash(_) | Balance::Sticky(_) => {
+                self.less_loaded(self.alias.draw(ask.draw), ask)
+            }
         };
-        self.fit.get(index)
+        self.fit.get(index).map(|endpoint| Choice { endpoint, probe: 0, is_new: true })
+    }
+
+    /// Takes the turn of trying an endpoint that was ejected.
+    fn probe(&self, patience: Duration, now: Instant) -> Option<Choice<'_>> {
+        self.probing.iter().find_map(|endpoint| {
+            let probe = endpoint.condition.try_probe(now, patience)?;
+            Some(Choice { endpoint, probe, is_new: true })
+        })
+    }
+
+    /// The endpoint next to a key that is fit and has no more to do than its share allows.
+    fn by_key(
+        &self,
+        key: u64,
+        shared: &Shared,
+        patience: Duration,
+        ask: &Ask<'_>,
+    ) -> Option<Choice<'_>> {
+        let ring = self.ring.as_ref()?;
+        let all = shared.total.load(Ordering::Relaxed);
+        let mut over = None;
+        // Nobody is far away, unless most are out or nearly all are full.
+        for member in ring.from(key).take(FAR * ring.members.len()) {
+            match self.marks.get(member).copied().unwrap_or(Mark::Out) {
+                Mark::Out => {}
+                Mark::Probing => {
+                    let probing = ring.members.get(member)?;
+                    if let Some(probe) = probing.condition.try_probe(ask.now, patience) {
+                        let endpoint = self.probing.iter().find(|one| one.id == probing.id)?;
+                        return Some(Choice { endpoint, probe, is_new: true });
+                    }
+                }
+                Mark::Fit(index) => {
+                    let endpoint = self.fit.get(index)?;
+                    if ask.avoid.contains(&endpoint.id) {
+                        continue;
+                    }
+                    if self.in_flight(index) < self.bound(index, all) {
+                        return Some(Choice { endpoint, probe: 0, is_new: true });
+                    }
+                    over.get_or_insert(index);
+                }
+            }
+        }
+        let endpoint = self.fit.get(over.unwrap_or(0))?;
+        Some(Choice { endpoint, probe: 0, is_new: true })
+    }
+
+    /// The most requests that one may have in flight with `all` on all of them, and one more to come.
+    fn bound(&self, index: usize, all: usize) -> usize {
+        let share = (all as f32 + 1.0) / (self.scale(index) * self.fit.len() as f32);
+        (share * BALANCE_FACTOR).ceil() as usize
+    }
+
+    /// Who is next.
+    fn in_turn(&self, turn: &AtomicU64) -> usize {
+        let turn = turn.fetch_add(1, Ordering::Relaxed);
+        let turn = turn.checked_rem(self.schedule.len() as u64).unwrap_or(0);
+        self.schedule.get(turn as usize).map_or(0, |index| *index as usize)
     }
 
     /// The first one unless it is busy and another one less so. Those that are idle are taken as
@@ -152,7 +298,7 @@ impl Ready {
 }
 
 /// How many steps of its weight an endpoint gets, and when there will be more.
-pub(super) fn warmth(member: &Endpoint, rules: &Rules, now: Instant) -> (u32, Option<Instant>) {
+fn warmth(member: &Endpoint, rules: &Rules, now: Instant) -> (u32, Option<Instant>) {
     let since = member.condition.warming_since();
     let (Some(over), Some(since)) = (rules.slow_start.filter(|over| !over.is_zero()), since) else {
         return (STEPS, None);
@@ -166,3 +312,8 @@ pub(super) fn warmth(member: &Endpoint, rules: &Rules, now: Instant) -> (u32, Op
 
 /// No step is shorter.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Whether an endpoint does not have its whole weight yet.
+pub(super) fn is_warming(member: &Endpoint, rules: &Rules, now: Instant) -> bool {
+    warmth(member, rules, now).0 < STEPS
+}

@@ -3,9 +3,11 @@
 use super::condition::Fitness;
 use super::in_flight::InFlight;
 use super::ready::Ready;
+use super::view::{EndpointState, EndpointView};
 use crate::policy::eject;
 use crate::upstream::Endpoint;
 use arc_swap::{ArcSwap, Guard};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -46,6 +48,13 @@ pub(super) struct Rules {
     pub(super) eject: Option<Eject>,
 }
 
+impl Rules {
+    /// How long an ejected endpoint is out, and how long the request that tries it may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.eject.unwrap_or_default().lasts
+    }
+}
+
 /// All endpoints of a service.
 pub struct EndpointSet {
     rules: Rules,
@@ -57,13 +66,17 @@ pub struct EndpointSet {
 /// What the sets of one service share: a request keeps the set that it began with over a reload, and
 /// what it finds out counts in the set that came after.
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     /// Rises with every change of an endpoint's fitness.
     version: AtomicU64,
     /// Held by who changes something, and never by who only picks.
     change: Mutex<()>,
     /// Requests in flight on all endpoints, where the algorithm asks.
-    total: Arc<AtomicUsize>,
+    pub(super) total: Arc<AtomicUsize>,
+    /// Turns that `round_robin` has given.
+    pub(super) turn: AtomicU64,
+    /// How often each address was ejected.
+    ejections: Mutex<BTreeMap<String, u64>>,
 }
 
 impl EndpointSet {
@@ -87,7 +100,7 @@ impl EndpointSet {
             members.iter().filter(is_new).for_each(|member| member.condition.warm_up(now));
         }
         let version = shared.version.load(Ordering::Acquire);
-        let ready = Ready::new(&members, &rules, version, now);
+        let ready = Ready::new(&members, &rules, version, None, now);
         Self {
             rules,
             members: ArcSwap::from_pointee(members),
@@ -99,6 +112,39 @@ impl EndpointSet {
     /// Every endpoint, those included that are not fit.
     pub fn all(&self) -> Guard<Arc<Vec<Arc<Endpoint>>>> {
         self.members.load()
+    }
+
+    /// How endpoints are chosen: tells what a request has to say.
+    pub fn balance(&self) -> &Balance {
+        &self.rules.balance
+    }
+
+    /// What the API says of each endpoint.
+    pub fn view(&self, now: Instant) -> Vec<EndpointView> {
+        let alone = self.ready_at(now).alone;
+        let view = |endpoint: &Arc<Endpoint>| EndpointView::of(endpoint, &self.rules, alone, now);
+        self.all().iter().map(view).collect()
+    }
+
+    /// Hands counters and states to the metrics facade.
+    pub fn publish(&self, service: &Arc<str>, now: Instant) {
+        let all = self.all();
+        if all.is_empty() {
+            return;
+        }
+        let states: Vec<_> =
+            all.iter().map(|endpoint| EndpointState::of(endpoint, &self.rules, now)).collect();
+        for state in EndpointState::ALL {
+            let count = states.iter().filter(|one| **one == state).count();
+            metrics::gauge!("stitch_endpoints", "service" => service.clone(), "state" => state.as_str())
+                .set(count as f64);
+        }
+        let ejections = self.shared.ejections.lock().unwrap_or_else(PoisonError::into_inner);
+        for (endpoint, count) in &*ejections {
+            let (service, endpoint) = (service.clone(), endpoint.clone());
+            metrics::counter!("stitch_endpoint_ejections_total", "service" => service, "endpoint" => endpoint)
+                .absolute(*count);
+        }
     }
 
     /// Whether the service has no real endpoint.
@@ -114,24 +160,12 @@ impl EndpointSet {
             let (endpoint, in_flight) = (ready.fit.first()?.clone(), InFlight::default());
             return Some(Picked { endpoint, in_flight, cookie: None });
         }
-        // A request that failed already is not made to try what may fail too.
-        let may_probe = ask.avoid.is_empty() || ready.fit.is_empty();
-        if may_probe && let Some(picked) = self.probe(&ready, ask.now) {
-            return Some(picked);
-        }
-        let endpoint = ready.choose(&self.rules, &mut ask)?.clone();
-        let in_flight = InFlight::on(endpoint.clone(), self.total(), 0);
-        Some(Picked { endpoint, in_flight, cookie: None })
-    }
-
-    /// Takes the turn of trying an endpoint that was ejected.
-    fn probe(&self, ready: &Ready, now: Instant) -> Option<Picked> {
-        let patience = self.rules.eject.unwrap_or_default().lasts;
-        ready.probing.iter().find_map(|endpoint| {
-            let ticket = endpoint.condition.try_probe(now, patience)?;
-            let in_flight = InFlight::on(endpoint.clone(), self.total(), ticket);
-            Some(Picked { endpoint: endpoint.clone(), in_flight, cookie: None })
-        })
+        let choice = ready.choose(&self.rules, &self.shared, &mut ask)?;
+        let endpoint = choice.endpoint.clone();
+        let in_flight = InFlight::on(endpoint.clone(), self.total(), choice.probe);
+        let sticky = choice.is_new && matches!(self.rules.balance, Balance::Sticky(_));
+        let cookie = sticky.then(|| format!("{:016x}", endpoint.token));
+        Some(Picked { endpoint, in_flight, cookie })
     }
 
     fn total(&self) -> Option<Arc<AtomicUsize>> {
@@ -210,11 +244,12 @@ impl EndpointSet {
 
     fn put_out(&self, endpoint: &Endpoint, now: Instant) {
         let condition = &endpoint.condition;
-        let lasts = self.rules.eject.unwrap_or_default().lasts;
+        let lasts = self.rules.patience();
         condition.ejected_at.store(condition.stamp(now), Ordering::Release);
         condition.ejected_until.store(condition.stamp(now + lasts), Ordering::Release);
         condition.probe.store(0, Ordering::Release);
-        condition.ejections.fetch_add(1, Ordering::Relaxed);
+        let mut ejections = self.shared.ejections.lock().unwrap_or_else(PoisonError::into_inner);
+        *ejections.entry(endpoint.to_string()).or_default() += 1;
     }
 
     fn take_back(&self, endpoint: &Endpoint, now: Instant) {
@@ -239,7 +274,7 @@ impl EndpointSet {
 
     fn rebuild(&self, _held: &MutexGuard<'_, ()>, now: Instant) {
         let version = self.shared.version.load(Ordering::Acquire);
-        let ready = Ready::new(&self.all(), &self.rules, version, now);
+        let ready = Ready::new(&self.all(), &self.rules, version, Some(&self.ready.load()), now);
         self.ready.store(Arc::new(ready));
     }
 
