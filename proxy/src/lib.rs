@@ -23,6 +23,8 @@ mod route;
 mod service;
 mod snapshot;
 mod stats;
+#[cfg(test)]
+mod testing;
 mod transparent;
 mod tunnel;
 mod upstream;
@@ -33,6 +35,7 @@ pub use credentials::{Credentials, client_files};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;
+pub use policy::breaker;
 pub use proxy::{Builtin, EventFlow, Gate, Proxy, SetModeError};
 pub use relay::{ServicePort, TcpReading, TcpServices, TcpStats};
 pub use route::Role;

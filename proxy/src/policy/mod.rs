@@ -1,6 +1,7 @@
 //! Decisions of policies: plain data in, plain decision out. Time and randomness are passed in;
 //! nothing here waits, spawns or reads a clock.
 
+pub mod breaker;
 pub(crate) mod eject;
 mod latency;
 mod outcome;
