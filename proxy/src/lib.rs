@@ -5,6 +5,7 @@
 
 mod access_log;
 mod body;
+mod breakers;
 mod credentials;
 mod explain;
 mod flow;
@@ -31,6 +32,10 @@ mod upstream;
 
 pub use access_log::AccessLog;
 pub use body::Outgoing;
+pub use breakers::{
+    Breaker, BreakerView, Breakers, Followed, Follower, Permit, Transition, Transitions,
+    watch_breakers,
+};
 pub use credentials::{Credentials, client_files};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
