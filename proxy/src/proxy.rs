@@ -88,10 +88,11 @@ impl Proxy {
                 service.state.tcp.publish(&service.declared.name);
             }
         }
+        snapshot.breakers().publish();
         for plan in snapshot.plans.values() {
             // `service@route`.
             let service = plan.id.split('@').next().unwrap_or_default();
-            plan.publish(&service.into());
+            plan.publish(service);
         }
         for service in snapshot.tcp.iter() {
             service.state.tcp.publish(&service.declared.name);

@@ -1,7 +1,7 @@
 //! One declared service as the proxy holds it: compiled, with the state that outlives reloads.
 
 use crate::credentials::Credentials;
-use crate::plan::Plan;
+use crate::plan::{Blueprint, Kept, Plan};
 use crate::relay::TcpStats;
 use crate::stats::ServiceStats;
 use crate::upstream::{Endpoint, EndpointSet, Speaks};
@@ -60,20 +60,21 @@ impl ServiceState {
 
 impl Service {
     /// Compiles a service, keeping endpoints and state of its predecessor where nothing changed.
-    pub fn compile(
+    pub(crate) fn compile(
         declared: &Arc<Declared>,
         mock: Option<Arc<dyn MockService>>,
         credentials: &Credentials,
         previous: Option<&Self>,
+        kept: &Kept,
     ) -> Self {
         let before = previous.map(|previous| previous.endpoints.all());
-        let kept = before.as_ref().map_or(&[][..], |before| before.as_slice());
+        let same = before.as_ref().map_or(&[][..], |before| before.as_slice());
         let endpoints = declared
             .upstreams
             .iter()
             .map(|upstream| {
                 let tls = credentials.of(declared, upstream);
-                let same = kept.iter().find(|endpoint| endpoint.is(upstream, tls.as_ref()));
+                let same = same.iter().find(|endpoint| endpoint.is(upstream, tls.as_ref()));
                 same.cloned().unwrap_or_else(|| Arc::new(Endpoint::declared(upstream, tls)))
             })
             .collect();
@@ -87,9 +88,17 @@ impl Service {
             }
             None => Arc::new(ServiceState::new(declared.name.clone())),
         };
-        let before = previous.map(|previous| &*previous.plan);
-        let (timeouts, policies) = (declared.timeout, &declared.policies);
-        let plan = Plan::compile(declared.name.clone(), timeouts, policies, before);
+        let plan = Plan::compile(Blueprint {
+            id: declared.name.clone(),
+            service: &declared.name,
+            timeouts: declared.timeout,
+            written: &declared.policies,
+            policies: &declared.policies,
+            base: None,
+            previous: previous.map(|previous| &*previous.plan),
+            kept,
+            now: Instant::now(),
+        });
         Self { declared: declared.clone(), endpoints, mock, plan: Arc::new(plan), state }
     }
 

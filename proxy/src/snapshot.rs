@@ -1,12 +1,13 @@
 //! The compiled, immutable configuration that one request sees for its whole life.
 
+use crate::breakers::Breakers;
 use crate::credentials::Credentials;
 use crate::forward::{ForwardPolicy, OwnAddresses};
-use crate::plan::{Plan, Plans};
+use crate::plan::{Blueprint, Kept, Plan, Plans};
 use crate::relay::TcpServices;
 use crate::route::{RouteTable, Routed};
 use crate::service::Service;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
@@ -16,6 +17,7 @@ use stitch_config::model::{
 };
 use stitch_config::pattern::{Authority, HostTable};
 use stitch_net::{MockService, MockSet};
+use tokio::time::Instant;
 
 /// A compiled configuration.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Snapshot {
     pub(crate) routes: RouteTable<RouteTarget>,
     /// Of routes that have policies of their own.
     pub(crate) plans: Plans,
+    /// What its policies share with those before and after.
+    pub(crate) kept: Arc<Kept>,
     pub(crate) forward: Arc<ForwardPolicy>,
     pub(crate) limits: Limits,
     trust: Vec<AllowRule>,
@@ -83,13 +87,14 @@ impl Snapshot {
         credentials: Credentials,
         previous: Option<&Self>,
     ) -> Self {
+        let kept = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
         let compile = |declared: &Arc<Declared>| {
             let mock = mocks.service(&declared.name);
             let before = previous.and_then(|previous| {
                 previous.service(&declared.name).or_else(|| previous.tcp.get(&declared.name))
             });
             let before = before.map(|service| &**service);
-            Arc::new(Service::compile(declared, mock, &credentials, before))
+            Arc::new(Service::compile(declared, mock, &credentials, before, &kept))
         };
         let http = config.services.iter().filter(|service| service.kind == Kind::Http);
         let services: Vec<_> = http.map(compile).collect();
@@ -113,10 +118,10 @@ impl Snapshot {
         let mut plans = Plans::new();
         let before = previous.map(|previous| &previous.plans);
         let routes = RouteTable::new(config.routes.iter().filter_map(|route| {
-            let target = compile_target(route, &by_name, &mut plans, before)?;
+            let target = compile_target(route, &by_name, &mut plans, before, &kept)?;
             Some(Routed { route: route.clone(), target })
         }));
-        Self {
+        let snapshot = Self {
             forward: Arc::new(ForwardPolicy::new(&config.proxy, own)),
             limits: config.proxy.limits,
             trust: config.proxy.trust.clone(),
@@ -130,7 +135,26 @@ impl Snapshot {
             hosts,
             routes,
             plans,
-        }
+            kept,
+        };
+        snapshot.forget_what_is_gone();
+        snapshot
+    }
+
+    /// Lets go of what only policies of earlier configurations have kept.
+    fn forget_what_is_gone(&self) {
+        let of_services = self.services.iter().map(|service| &service.plan);
+        let breakers: HashSet<_> = of_services
+            .chain(self.plans.values())
+            .filter_map(|plan| plan.governing.as_ref()?.breaker.as_ref())
+            .map(|breaker| breaker.id().clone())
+            .collect();
+        self.kept.breakers.retain(|id| breakers.contains(id));
+    }
+
+    /// The breakers of all services and routes.
+    pub fn breakers(&self) -> &Arc<Breakers> {
+        &self.kept.breakers
     }
 
     /// The service of that name.
@@ -165,6 +189,7 @@ fn compile_target(
     services: &HashMap<Arc<str>, Arc<Service>>,
     plans: &mut Plans,
     before: Option<&Plans>,
+    kept: &Kept,
 ) -> Option<RouteTarget> {
     Some(match &route.action {
         RouteAction::Redirect { .. } => RouteTarget::Redirect,
@@ -176,7 +201,7 @@ fn compile_target(
             for target in targets {
                 let weight = u64::from(target.weight);
                 let service = services.get(&target.service)?.clone();
-                let plan = compile_plan(route, &service, plans, before);
+                let plan = compile_plan(route, &service, plans, before, kept);
                 sum += weight;
                 weighted.push(Target { weight, service, plan });
             }
@@ -191,6 +216,7 @@ fn compile_plan(
     service: &Service,
     plans: &mut Plans,
     before: Option<&Plans>,
+    kept: &Kept,
 ) -> Arc<Plan> {
     if route.policies.is_empty() && route.timeout == TimeoutOverrides::default() {
         return service.plan.clone();
@@ -203,10 +229,19 @@ fn compile_plan(
         .find(unused)
         .unwrap_or(name)
         .into();
-    let timeouts = route.timeout.over(service.declared.timeout);
     let policies = route.policies.over(&service.declared.policies);
     let before = before.and_then(|plans| plans.get(&id)).map(|plan| &**plan);
-    let plan = Arc::new(Plan::compile(id.clone(), timeouts, &policies, before));
+    let plan = Arc::new(Plan::compile(Blueprint {
+        id: id.clone(),
+        service: &service.declared.name,
+        timeouts: route.timeout.over(service.declared.timeout),
+        written: &route.policies,
+        policies: &policies,
+        base: Some(&service.plan),
+        previous: before,
+        kept,
+        now: Instant::now(),
+    }));
     plans.insert(id, plan.clone());
     plan
 }

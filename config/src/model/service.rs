@@ -139,6 +139,11 @@ impl Mode {
         self != Self::Mock
     }
 
+    /// Whether the mock is asked before the real service is.
+    pub fn asks_mock_first(self) -> bool {
+        matches!(self, Self::Mock | Self::MockThenReal)
+    }
+
     /// Whether the mode ever calls the mock.
     pub fn uses_mock(self) -> bool {
         self != Self::Real

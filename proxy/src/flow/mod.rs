@@ -6,6 +6,7 @@ mod arrival;
 mod step;
 
 mod attempt;
+mod audience;
 mod connect;
 mod govern;
 mod real;

@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::attempt::receive;
+use super::audience::{Audience, grpc_status};
 use crate::policy::{Fault, Outcome};
 use crate::rescue::{Failure, Timer};
 use crate::stats::Source;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use stitch_net::Body;
-use stitch_net::grpc::GRPC_STATUS;
 
 /// Most frames of an answer that nobody wants which are read to keep its connection.
 const FRAMES: usize = 16;
@@ -40,35 +40,45 @@ impl Tried {
         result: Result<Received, Box<Failure>>,
         endpoint: Arc<Endpoint>,
         in_flight: InFlight,
-        took: Duration,
+        audience: Audience,
     ) -> Self {
+        let took = Some(audience.began.elapsed());
         match result {
-            Ok(received) => Self {
-                outcome: match &received {
-                    Received::Response(response) => of_response(response),
-                    Received::Switched(response, _) => Outcome::Status(response.status().as_u16()),
-                },
-                took: Some(took),
-                what: What::Real(received, endpoint, in_flight),
-            },
-            Err(failure) => Self {
-                outcome: Outcome::Failed(fault(&failure)),
-                took: None,
-                what: What::Failed(failure, Some(endpoint)),
-            },
+            Ok(Received::Response(response)) => {
+                let outcome = of_response(&response);
+                let response = audience.tell_in_time(outcome, response);
+                let what = What::Real(Received::Response(response), endpoint, in_flight);
+                Self { outcome, took, what }
+            }
+            Ok(switched @ Received::Switched(..)) => {
+                let outcome = Outcome::Status(101);
+                audience.tell(outcome);
+                Self { outcome, took, what: What::Real(switched, endpoint, in_flight) }
+            }
+            Err(failure) => {
+                let outcome = Outcome::Failed(fault(&failure));
+                audience.tell(outcome);
+                Self { outcome, took: None, what: What::Failed(failure, Some(endpoint)) }
+            }
         }
     }
 
-    pub fn mock(response: Response<Body>, took: Duration) -> Self {
-        Self { outcome: of_response(&response), took: Some(took), what: What::Mock(response) }
+    pub fn mock(response: Response<Body>, audience: Audience) -> Self {
+        let (outcome, took) = (of_response(&response), Some(audience.began.elapsed()));
+        let response = audience.tell_in_time(outcome, response);
+        Self { outcome, took, what: What::Mock(response) }
     }
 
     pub fn miss(response: Response<Body>) -> Self {
         Self { outcome: Outcome::Failed(Fault::Ours), took: None, what: What::Miss(response) }
     }
 
-    pub fn failed(failure: Box<Failure>) -> Self {
+    /// The mock did not answer.
+    pub fn failed(failure: Box<Failure>, audience: Option<Audience>) -> Self {
         let outcome = Outcome::Failed(fault(&failure));
+        if let Some(audience) = audience {
+            audience.tell(outcome);
+        }
         Self { outcome, took: None, what: What::Failed(failure, None) }
     }
 
@@ -132,9 +142,7 @@ impl Tried {
 }
 
 fn of_response(response: &Response<Body>) -> Outcome {
-    let grpc =
-        response.headers().get(GRPC_STATUS).and_then(|code| code.to_str().ok()?.parse().ok());
-    match grpc {
+    match grpc_status(response.headers()) {
         Some(code) if response.status().is_success() => Outcome::Grpc(code),
         _ => Outcome::Status(response.status().as_u16()),
     }

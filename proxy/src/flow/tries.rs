@@ -1,8 +1,10 @@
 //! A request is tried until it is answered well, or its policies say that this was enough.
 
 use super::attempt::{Asked, Timers, Until, attempt};
+use super::audience::Audience;
 use super::tried::Tried;
 use super::{Answer, Answered, Call, real};
+use crate::breakers::Permit;
 use crate::plan::{Governing, Plan, Retries};
 use crate::policy::{Outcome, Retrying, backoff, is_worth_another, may_repeat, retry_after};
 use crate::proxy::Proxy;
@@ -118,16 +120,18 @@ impl<'a> Tries<'a> {
         so_far: &mut SoFar,
         call: &mut Call,
     ) -> Result<Tried, Box<Failure>> {
-        if let Some(tried) = self.mocked(replay, call).await {
-            return Ok(tried);
-        }
+        let permit = self.permit()?;
+        let permit = match self.mocked(replay, permit, call).await {
+            Ok(tried) => return Ok(tried),
+            Err(permit) => permit,
+        };
         let body = match replay {
             Some(replay) => replay.body().unwrap_or_default(),
             None => std::mem::take(call.request.body_mut()),
         };
         let hedge = self.hedge(&body, call);
         let asked = Asked::of(self.proxy, call);
-        let first = self.aim(asked, body, so_far)?;
+        let first = self.aim(asked, body, permit, so_far)?;
         let tried = match hedge {
             None => first.await,
             Some(hedge) => Box::pin(self.race(first.boxed(), hedge, asked, so_far)).await,
@@ -140,11 +144,21 @@ impl<'a> Tries<'a> {
         Ok(tried)
     }
 
+    /// The breaker's leave to make an attempt.
+    fn permit(&self) -> Result<Option<Permit>, Box<Failure>> {
+        let Some(breaker) = &self.governing.breaker else { return Ok(None) };
+        breaker.admit(Instant::now()).map(Some).map_err(|rejected| {
+            let breaker = breaker.id().clone();
+            Box::new(Failure::BreakerOpen { breaker, retry_after: rejected.retry_after })
+        })
+    }
+
     /// An attempt at an endpoint, picked now.
     fn aim<'f>(
         &'f self,
         asked: Asked<'f>,
         body: Body,
+        permit: Option<Permit>,
         so_far: &mut SoFar,
     ) -> Result<impl Future<Output = Tried> + Send + 'f, Box<Failure>> {
         let picked = self.service.endpoints.pick(Ask {
@@ -158,12 +172,14 @@ impl<'a> Tries<'a> {
         so_far.endpoints.push(endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
         let timers = Timers::of(&self.plan.timeouts, self.whole, Instant::now);
+        let set = &self.service.endpoints;
+        let record = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
         Ok(async move {
-            let began = Instant::now();
+            let audience = Audience { permit, endpoint: record, began: Instant::now() };
             let host = asked.host_at(&endpoint, self.service.declared.preserve_host);
             let head = asked.head(&endpoint, host, number);
             let result = attempt(&endpoint, head, body, timers).await;
-            Tried::real(result, endpoint, in_flight, began.elapsed())
+            Tried::real(result, endpoint, in_flight, audience)
         })
     }
 
@@ -214,7 +230,7 @@ impl<'a> Tries<'a> {
                     None => left = 0,
                 },
                 // The first attempt is in `running` until its end is returned.
-                else => return Tried::failed(Box::new(Failure::NoEndpoint)),
+                else => return Tried::failed(Box::new(Failure::NoEndpoint), None),
             }
         }
     }
@@ -226,7 +242,8 @@ impl<'a> Tries<'a> {
         so_far: &mut SoFar,
     ) -> Option<(impl Future<Output = Tried> + Send + 'f, Retrying)> {
         let budget = self.budget()?;
-        let attempt = self.aim(asked, Body::Empty, so_far).ok()?;
+        let permit = self.permit().ok()?;
+        let attempt = self.aim(asked, Body::Empty, permit, so_far).ok()?;
         if let Some(retries) = self.retries() {
             retries.state.hedged.fetch_add(1, Relaxed);
         }
@@ -280,27 +297,36 @@ impl<'a> Tries<'a> {
         (wait < left.unwrap_or(PATIENCE.max(settings.backoff.1))).then_some(wait)
     }
 
-    /// What the service's mock says, where it is asked first.
-    async fn mocked(&self, replay: Option<&Replay>, call: &mut Call) -> Option<Tried> {
-        let (mode, mock) = (self.service.mode(), self.service.mock.as_ref()?);
-        if !matches!(mode, Mode::Mock | Mode::MockThenReal) {
-            return None;
-        }
+    /// What the service's mock says, where it is asked first; else gives the permit back.
+    async fn mocked(
+        &self,
+        replay: Option<&Replay>,
+        permit: Option<Permit>,
+        call: &mut Call,
+    ) -> Result<Tried, Option<Permit>> {
+        let mode = self.service.mode();
+        let Some(mock) = self.service.mock.as_ref().filter(|_| mode.asks_mock_first()) else {
+            return Err(permit);
+        };
         let began = Instant::now();
         let offered = match replay {
             None => mock.offer(&mut call.request),
-            Some(replay) => mock.offer(&mut copy(&call.request, replay.body()?)),
+            Some(replay) => {
+                let body = replay.body().unwrap_or_default();
+                mock.offer(&mut copy(&call.request, body))
+            }
         };
         let response = match offered {
-            Offered::Now(response) => response,
-            Offered::Later(later) => match self.in_time(later).await {
-                Ok(response) => response,
-                Err(failure) => return Some(Tried::failed(failure)),
-            },
-            Offered::Miss(_) if mode == Mode::MockThenReal => return None,
-            Offered::Miss(explain) => return Some(Tried::miss(explain(&call.request))),
+            Offered::Now(response) => Ok(response),
+            Offered::Later(later) => self.in_time(later).await,
+            Offered::Miss(_) if mode == Mode::MockThenReal => return Err(permit),
+            Offered::Miss(explain) => return Ok(Tried::miss(explain(&call.request))),
         };
-        Some(Tried::mock(response, began.elapsed()))
+        let audience = Audience { permit, endpoint: None, began };
+        Ok(match response {
+            Ok(response) => Tried::mock(response, audience),
+            Err(failure) => Tried::failed(failure, Some(audience)),
+        })
     }
 
     /// The timers of an attempt bound mocks too.

@@ -1,5 +1,7 @@
 //! What came of one attempt, as breakers, retries and endpoints see it.
 
+use super::breaker::Verdict;
+
 /// How an attempt ended at its answer's head, or without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -24,15 +26,6 @@ pub(crate) enum Fault {
     Deadline,
     /// Not the service's: the request itself could not be sent, or may not be.
     Ours,
-}
-
-/// What an outcome says about who was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Success,
-    Failure,
-    /// Nothing.
-    Ignored,
 }
 
 impl Outcome {
