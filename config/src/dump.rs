@@ -4,6 +4,7 @@
 //! in URLs. Durations are in the notation of the file.
 
 use crate::data::Data;
+use crate::dump_breaker;
 use crate::model::{
     AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
     Endpoint, Events, HostPattern, Kind, Methods, NetClass, PemFile, Proxy, ProxyProtocol,
@@ -112,7 +113,7 @@ fn dump_service(service: &Service) -> Json {
         .iter()
         .map(|upstream| json!({ "url": upstream.to_string(), "weight": upstream.weight }));
     let env = service.env.iter().map(|(key, value)| (key.clone(), masked_text(key, value).into()));
-    json!({
+    let mut out = json!({
         "type": match service.kind { Kind::Http => "http", Kind::Tcp => "tcp", Kind::Infra => "infra" },
         "mode": service.mode.as_str(),
         "mock_on": service.mock_on,
@@ -148,7 +149,9 @@ fn dump_service(service: &Service) -> Json {
         "environment": service.environment.as_ref().map(|data| masked_data("", data)),
         "depends_on": service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>(),
         "health": { "path": service.health_path, "grpc": service.health_grpc },
-    })
+    });
+    dump_breaker::add(&mut out, &service.policies);
+    out
 }
 
 fn hosts(hosts: &[HostPattern]) -> Vec<String> {
@@ -251,11 +254,12 @@ fn dump_route(route: &Route) -> Json {
         RouteAction::Respond(respond) => out["respond"] = json!({ "status": respond.status }),
         RouteAction::Stitch => out["to"] = json!("stitch"),
     }
+    dump_breaker::add(&mut out, &route.policies);
     out
 }
 
 /// A duration in the largest unit that leaves no fraction.
-fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),

@@ -6,6 +6,7 @@
 
 mod decode;
 mod dump;
+mod dump_breaker;
 mod glob;
 mod load;
 mod raw;

@@ -43,7 +43,7 @@ mod tests {
     fn required_and_planned_keys() {
         let schema = schema();
         assert_eq!(schema["$defs"]["Endpoint"]["required"], json!(["path"]));
-        assert_eq!(schema["$defs"]["Service"]["properties"]["breaker"], Json::Null);
+        assert_eq!(schema["$defs"]["Service"]["properties"]["faults"], Json::Null);
         assert_eq!(
             schema["$defs"]["Endpoint"]["properties"]["method"]["anyOf"][1]["type"],
             "array"

@@ -4,8 +4,6 @@ use crate::decode::{Capability, Later};
 
 /// Keys that will mean the same wherever a policy may stand.
 pub(super) const POLICIES: &[Later] = &[
-    ("breaker", Capability::Resilience),
-    ("eject", Capability::Resilience),
     ("rate_limit", Capability::Resilience),
     ("concurrency", Capability::Resilience),
     ("balance", Capability::Resilience),

@@ -1,10 +1,11 @@
 //! Policies of `defaults`, services and routes: one step per policy, in the order of the model.
 
+use super::breaker;
 use super::context::Context;
 use super::retry;
 use crate::decode::At;
 use crate::model::{Kind, Policies, Setting};
-use crate::raw::{OrOff, RawPolicies};
+use crate::raw::{Enabled, OrOff, RawPolicies};
 
 /// Whose policies these are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +38,21 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
             let raw = of_requests(cx, owner, "retry", raw.retry);
             retry::resolve(cx, raw)
         },
-        compression: match of_requests(cx, owner, "compression", raw.compression)
-            .map(|compression| compression.value)
-        {
-            None => Setting::Inherited,
-            Some(OrOff::Off) => Setting::Off,
-            Some(OrOff::On(_)) => Setting::On(()),
+        breaker: breaker::breaker(cx, raw.breaker, owner),
+        eject: breaker::eject(cx, raw.eject, owner),
+        compression: {
+            let raw = of_requests(cx, owner, "compression", raw.compression);
+            compression(raw)
         },
         ..Policies::default()
+    }
+}
+
+fn compression(raw: Option<At<OrOff<Enabled>>>) -> Setting<()> {
+    match raw.map(|compression| compression.value) {
+        None => Setting::Inherited,
+        Some(OrOff::Off) => Setting::Off,
+        Some(OrOff::On(Enabled)) => Setting::On(()),
     }
 }
 

@@ -40,7 +40,7 @@ fn every_example_loads() {
 fn the_schema_knows_what_the_examples_use() {
     let schema = stitch_config::schema();
     let service = &schema["$defs"]["Service"]["properties"];
-    assert_eq!(service["breaker"], Value::Null, "planned keys are not in it");
+    assert_eq!(service["faults"], Value::Null, "planned keys are not in it");
     assert!(service["timeout"]["anyOf"].is_array(), "{}", service["timeout"]);
     assert_eq!(schema["$defs"]["Route"]["required"][0], "match");
 }

@@ -1,6 +1,8 @@
 //! Whole files through the real loader: fixtures, defaults, includes, watching, robustness, docs.
 
 #[cfg(test)]
+mod breaker;
+#[cfg(test)]
 mod defaults;
 #[cfg(test)]
 mod docs;

@@ -1,7 +1,7 @@
 //! Every policy key, once: `with_policies!` puts them into a record beside its own keys.
 
-use super::{Enabled, OrOff, RetryPolicy};
-use crate::decode::At;
+use super::{Enabled, OrOff, RawBreaker, RawEject, RetryPolicy};
+use crate::decode::{At, ShortOr};
 
 /// Declares a record that has every policy's key besides its own; see `record!`.
 macro_rules! with_policies {
@@ -16,6 +16,10 @@ macro_rules! with_policies {
                 $($own)*
                 /// Further attempts after one that failed: how many, or a map.
                 "retry" => retry: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RetryPolicy>>,
+                /// Refuses calls at once while they keep failing: true, or a map. Default: none.
+                "breaker" => breaker: $crate::decode::At<$crate::raw::OrOff<$crate::decode::ShortOr<$crate::raw::Enabled, $crate::raw::RawBreaker>>>,
+                /// Leaves out single endpoints that keep failing: true, or a map. Default: none.
+                "eject" => eject: $crate::decode::At<$crate::raw::OrOff<$crate::decode::ShortOr<$crate::raw::Enabled, $crate::raw::RawEject>>>,
                 /// Compresses answers as the client accepts it. Default false.
                 "compression" => compression: $crate::decode::At<$crate::raw::OrOff<$crate::raw::Enabled>>,
             }
@@ -27,6 +31,8 @@ macro_rules! with_policies {
             pub(crate) fn take_policies(&mut self) -> $crate::raw::RawPolicies {
                 $crate::raw::RawPolicies {
                     retry: self.retry.take(),
+                    breaker: self.breaker.take(),
+                    eject: self.eject.take(),
                     compression: self.compression.take(),
                 }
             }
@@ -39,5 +45,7 @@ pub(crate) use with_policies;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawPolicies {
     pub(crate) retry: Option<At<OrOff<RetryPolicy>>>,
+    pub(crate) breaker: Option<At<OrOff<ShortOr<Enabled, RawBreaker>>>>,
+    pub(crate) eject: Option<At<OrOff<ShortOr<Enabled, RawEject>>>>,
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
 }
