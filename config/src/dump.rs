@@ -4,13 +4,13 @@
 //! in URLs. Durations are in the notation of the file.
 
 use crate::data::Data;
-use crate::dump_breaker;
 use crate::model::{
     AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
     Endpoint, Events, HostPattern, Kind, Methods, NetClass, PemFile, Proxy, ProxyProtocol,
     Reaction, ResponseBody, Route, RouteAction, RouteMatch, Service, Subscription, Workers,
 };
 use crate::pattern::PathTemplate;
+use crate::{dump_breaker, dump_edits};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -151,6 +151,7 @@ fn dump_service(service: &Service) -> Json {
         "health": { "path": service.health_path, "grpc": service.health_grpc },
     });
     dump_breaker::add(&mut out, &service.policies);
+    dump_edits::edits(&mut out, &service.policies);
     out
 }
 
@@ -217,11 +218,12 @@ fn dump_subscription(subscription: &Subscription) -> Json {
 }
 
 fn dump_route(route: &Route) -> Json {
-    let RouteMatch { path, hosts: claimed, methods, headers, query, .. } = &route.matches;
+    let RouteMatch { path, hosts: claimed, methods, headers, query, cookies } = &route.matches;
     let headers = headers
         .iter()
         .map(|(name, value)| json!([name.as_str(), masked_text(name.as_str(), value)]));
     let query = query.iter().map(|(name, value)| json!([name, masked_text(name, value)]));
+    let cookies = cookies.iter().map(|(name, value)| json!([name, masked_text(name, value)]));
     let mut out = json!({
         "id": &*route.id,
         "match": {
@@ -230,6 +232,7 @@ fn dump_route(route: &Route) -> Json {
             "method": methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
             "headers": headers.collect::<Vec<_>>(),
             "query": query.collect::<Vec<_>>(),
+            "cookies": cookies.collect::<Vec<_>>(),
         },
         "priority": route.priority,
         "timeout": {
@@ -241,20 +244,22 @@ fn dump_route(route: &Route) -> Json {
         },
     });
     match &route.action {
-        RouteAction::Services { targets, rewrite, .. } => {
+        RouteAction::Services { targets, rewrite, sticky } => {
             let targets = targets
                 .iter()
                 .map(|target| json!({ "service": &*target.service, "weight": target.weight }));
             out["to"] = targets.collect();
             out["rewrite"] = json!(rewrite.as_ref().map(PathTemplate::as_str));
+            out["sticky"] = json!(sticky);
         }
         RouteAction::Redirect { to, status } => {
             out["redirect"] = json!({ "to": to.as_str(), "status": status });
         }
-        RouteAction::Respond(respond) => out["respond"] = json!({ "status": respond.status }),
+        RouteAction::Respond(respond) => out["respond"] = dump_edits::respond(respond),
         RouteAction::Stitch => out["to"] = json!("stitch"),
     }
     dump_breaker::add(&mut out, &route.policies);
+    dump_edits::edits(&mut out, &route.policies);
     out
 }
 
@@ -281,12 +286,12 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-fn masked_text(key: &str, value: &str) -> String {
+pub(crate) fn masked_text(key: &str, value: &str) -> String {
     if is_secret(key) { MASK.to_owned() } else { masked_url(value) }
 }
 
 /// Masks values by key, all the way down, and `NAME=value` entries of lists.
-fn masked_data(key: &str, data: &Data) -> Json {
+pub(crate) fn masked_data(key: &str, data: &Data) -> Json {
     match data {
         Data::Null => Json::Null,
         Data::Map(entries) => Json::Object(

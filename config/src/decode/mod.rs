@@ -7,7 +7,9 @@
 mod address;
 mod choice;
 mod field;
+mod fill;
 mod http;
+mod json_path;
 mod later;
 mod record;
 mod scalar;

@@ -9,11 +9,8 @@ pub(super) const POLICIES: &[Later] = &[
     ("balance", Capability::Resilience),
     ("slow_start", Capability::Resilience),
     ("mirror", Capability::Resilience),
-    ("headers", Capability::Resilience),
-    ("body", Capability::Resilience),
     ("auth", Capability::Resilience),
     ("cors", Capability::Resilience),
-    ("fallback", Capability::Resilience),
     ("faults", Capability::Faults),
     ("undeclared", Capability::Observability),
 ];

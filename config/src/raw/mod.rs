@@ -17,6 +17,7 @@ pub(crate) use file::RawFile;
 pub(crate) use policy::{
     Enabled, OrOff, RawHedge, RawPolicies, RawRetry, RetryCondition, RetryPolicy, with_policies,
 };
+pub(crate) use policy::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
 pub(crate) use policy::{RawBreaker, RawEject, RawSlow};
 pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;

@@ -1,6 +1,6 @@
 //! A route as typed.
 
-use super::{RawTimeout, with_policies};
+use super::{RawRespond, RawTimeout, with_policies};
 use crate::decode::{
     AnyText, At, Many, Named, NonEmpty, RedirectStatus, ShortOr, Verb, Word, record,
 };
@@ -19,6 +19,10 @@ with_policies! {
         "rewrite" => rewrite: At<Word>,
         /// Sends the client elsewhere instead: a path or URL, or a map with a status.
         "redirect" => redirect: At<ShortOr<At<Word>, RawRedirect>>,
+        /// Answers by itself instead: a status, headers and a body.
+        "respond" => respond: At<RawRespond>,
+        /// The cookie by which a client stays with the service that it got first; for several `to`.
+        "sticky" => sticky: At<Word>,
         /// Higher wins, whatever is more specific. Default 0.
         "priority" => priority: i32,
         /// Overrides the service's.
@@ -40,6 +44,8 @@ record! {
         "headers" => headers: Named<AnyText>,
         /// Query parameters that must be there with exactly this value.
         "query" => query: Named<AnyText>,
+        /// Cookies that must be there with exactly this value.
+        "cookies" => cookies: Named<AnyText>,
     }
 }
 

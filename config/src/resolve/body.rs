@@ -53,7 +53,10 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<RawResponse>) -> Respons
     response
 }
 
-fn header_list(cx: &mut Context<'_>, headers: Named<Many<Text>>) -> Vec<(HeaderName, Text)> {
+pub(super) fn header_list(
+    cx: &mut Context<'_>,
+    headers: Named<Many<Text>>,
+) -> Vec<(HeaderName, Text)> {
     let mut list = Vec::new();
     for (name, values) in headers.0 {
         let Some(header) = header_name(cx, &name) else { continue };

@@ -3,6 +3,7 @@
 use super::breaker;
 use super::context::Context;
 use super::retry;
+use super::{edits, respond};
 use crate::decode::At;
 use crate::model::{Kind, Policies, Setting};
 use crate::raw::{Enabled, OrOff, RawPolicies};
@@ -40,6 +41,9 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         },
         breaker: breaker::breaker(cx, raw.breaker, owner),
         eject: breaker::eject(cx, raw.eject, owner),
+        headers: edits::headers(cx, raw.headers, owner),
+        body: edits::body(cx, raw.body, owner),
+        fallback: respond::fallback(cx, raw.fallback, owner),
         compression: {
             let raw = of_requests(cx, owner, "compression", raw.compression);
             compression(raw)

@@ -4,13 +4,15 @@ use super::body::header_name;
 use super::context::Context;
 use super::fit::BUILT_IN;
 use super::policies::{self, Owner};
-use super::timeouts;
+use super::{edits, respond, timeouts};
 use crate::decode::{
     AnyText, At, Many, Named, NonEmpty, Record as _, RedirectStatus, ShortOr, Verb, Word, Wrong,
 };
 use crate::model::{Kind, Route, RouteAction, RouteMatch, Target};
 use crate::pattern::{PathPattern, PathTemplate};
+use crate::problem::Problem;
 use crate::raw::{RawMatch, RawRedirect, RawRoute, RawTarget};
+use crate::yaml::Spot;
 use http::{HeaderName, Method};
 
 /// What `to:` lists: service and weight, or a bare name.
@@ -22,13 +24,32 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     let matches = raw.matches.take().map(|matches| conditions(cx, matches));
     let pattern = matches.as_ref().map(|matches| &matches.path);
     let timeout = raw.timeout.take();
-    let policies = policies::resolve(cx, raw.take_policies(), &Owner::Route(number));
-    let wrong = raw.has("to") && raw.to.is_none() || raw.has("redirect") && raw.redirect.is_none();
-    let action = match (raw.to, raw.redirect) {
+    let raw_policies = raw.take_policies();
+    if let Some(pattern) = pattern {
+        edits::check_names(cx, &raw_policies, pattern);
+    }
+    let policies = policies::resolve(cx, raw_policies, &Owner::Route(number));
+    let wrong = raw.has("to") && raw.to.is_none()
+        || raw.has("redirect") && raw.redirect.is_none()
+        || raw.has("respond") && raw.respond.is_none();
+    let sticky = raw.sticky.take();
+    if let Some(sticky) = sticky.as_ref().filter(|_| raw.to.is_none() && !wrong) {
+        cx.push(lonely(sticky));
+    }
+    let action = match (raw.to, raw.redirect, raw.respond) {
         _ if wrong => return None,
-        (Some(to), None) => forward(cx, to, raw.rewrite, pattern)?,
-        (None, Some(to)) => redirect(cx, to, raw.rewrite, pattern)?,
-        (Some(_), Some(redirect)) => {
+        (None, None, Some(answer)) => {
+            refuse_beside_respond(cx, raw.rewrite.map(|rewrite| rewrite.spot), "rewrite");
+            RouteAction::Respond(respond::resolve(cx, answer.value))
+        }
+        (to, redirect, Some(_)) => {
+            refuse_beside_respond(cx, to.map(|to| to.spot), "to");
+            refuse_beside_respond(cx, redirect.map(|redirect| redirect.spot), "redirect");
+            return None;
+        }
+        (Some(to), None, None) => forward(cx, to, raw.rewrite, pattern, sticky)?,
+        (None, Some(to), None) => redirect(cx, to, raw.rewrite, pattern)?,
+        (Some(_), Some(redirect), None) => {
             cx.push(
                 redirect
                     .spot
@@ -37,9 +58,10 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
             );
             return None;
         }
-        (None, None) => {
+        (None, None, None) => {
             cx.push(
-                spot.error("the route leads nowhere").hint("add to: and a service, or redirect:"),
+                spot.error("the route leads nowhere")
+                    .hint("add to: and a service, redirect: or respond:"),
             );
             return None;
         }
@@ -88,7 +110,7 @@ fn conditions(cx: &mut Context<'_>, raw: ShortOr<At<PathPattern>, RawMatch>) -> 
             .into_iter()
             .map(|(name, value)| (name.value, value.0))
             .collect(),
-        cookies: Vec::new(),
+        cookies: cookies(cx, raw.cookies),
     }
 }
 
@@ -109,13 +131,54 @@ fn headers(cx: &mut Context<'_>, raw: Option<Named<AnyText>>) -> Vec<(HeaderName
         .collect()
 }
 
+fn cookies(cx: &mut Context<'_>, raw: Option<Named<AnyText>>) -> Vec<(String, String)> {
+    let cookies = raw.map(|cookies| cookies.0).unwrap_or_default();
+    cookies
+        .into_iter()
+        .filter_map(|(name, value)| Some((cookie_name(cx, &name.spot, name.value)?, value.0)))
+        .collect()
+}
+
+/// The name of a cookie, which has the letters of a header's.
+fn cookie_name(cx: &mut Context<'_>, spot: &Spot, name: String) -> Option<String> {
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        cx.push(
+            spot.error(format!("{name:?} is not the name of a cookie"))
+                .hint("letters, digits, - and _, such as canary"),
+        );
+        return None;
+    }
+    Some(name)
+}
+
+/// `sticky` without a choice that could stay.
+fn lonely(sticky: &At<Word>) -> Problem {
+    sticky
+        .spot
+        .error("\"sticky\" needs several services to choose from")
+        .hint("list them under to:, each with its weight, or remove it")
+}
+
+fn refuse_beside_respond(cx: &mut Context<'_>, spot: Option<Spot>, key: &str) {
+    if let Some(spot) = spot {
+        cx.push(
+            spot.error(format!("{key:?} stands beside \"respond\""))
+                .hint("respond answers by itself; keep one of the two"),
+        );
+    }
+}
+
 fn forward(
     cx: &mut Context<'_>,
     to: At<NonEmpty<Many<Destination>>>,
     rewrite: Option<At<Word>>,
     pattern: Option<&PathPattern>,
+    sticky: Option<At<Word>>,
 ) -> Option<RouteAction> {
     let At { spot, value: NonEmpty(Many(destinations)) } = to;
+    if let Some(sticky) = sticky.as_ref().filter(|_| destinations.len() < 2) {
+        cx.push(lonely(sticky));
+    }
     if matches!(destinations.as_slice(), [ShortOr::Short(name)] if name.value.0 == BUILT_IN) {
         if let Some(rewrite) = rewrite {
             cx.push(
@@ -139,7 +202,8 @@ fn forward(
         return None;
     }
     let rewrite = rewrite.and_then(|rewrite| template(cx, &rewrite, pattern, false));
-    Some(RouteAction::Services { targets, rewrite, sticky: None })
+    let sticky = sticky.and_then(|sticky| cookie_name(cx, &sticky.spot, sticky.value.0));
+    Some(RouteAction::Services { targets, rewrite, sticky })
 }
 
 fn target(cx: &mut Context<'_>, raw: Destination) -> Option<Target> {

@@ -21,6 +21,8 @@ mod retry;
 #[cfg(test)]
 mod robust;
 #[cfg(test)]
+mod transforms;
+#[cfg(test)]
 mod watch;
 
 use stitch_config::{Config, Loaded, load_text};

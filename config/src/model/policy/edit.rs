@@ -2,6 +2,7 @@
 
 use crate::data::Data;
 use http::HeaderName;
+use std::fmt;
 
 /// Edits of headers, in the order remove, set, add.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,23 @@ pub struct HeaderEdit {
 pub struct Value {
     /// The parts in order; text alone is one part.
     pub parts: Vec<ValuePart>,
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                ValuePart::Text(text) => f.write_str(text)?,
+                ValuePart::Path(name) => write!(f, "{{{{ request.path.{name} }}}}")?,
+                ValuePart::Query(name) => write!(f, "{{{{ request.query.{name} }}}}")?,
+                ValuePart::Header(name) => write!(f, "{{{{ request.headers.{name} }}}}")?,
+                ValuePart::RequestId => f.write_str("{{ request.id }}")?,
+                ValuePart::TraceId => f.write_str("{{ trace.id }}")?,
+                ValuePart::ClientIp => f.write_str("{{ client.ip }}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A part of a [`Value`]. What a request does not have is empty.
@@ -74,6 +92,30 @@ pub struct BodyEdit {
 pub struct JsonPath {
     /// From the root inwards; empty is the root itself.
     pub steps: Vec<JsonStep>,
+}
+
+impl fmt::Display for JsonPath {
+    /// As it may be written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        for step in &self.steps {
+            match step {
+                JsonStep::Key(name) if is_bare(name) => write!(f, ".{name}")?,
+                JsonStep::Key(name) => {
+                    let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+                    write!(f, "[\"{escaped}\"]")?;
+                }
+                JsonStep::Index(index) => write!(f, "[{index}]")?,
+                JsonStep::Every => f.write_str("[*]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name needs no quotes.
+fn is_bare(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// One step of a [`JsonPath`].

@@ -1,6 +1,8 @@
 //! Every policy key, once: `with_policies!` puts them into a record beside its own keys.
 
-use super::{Enabled, OrOff, RawBreaker, RawEject, RetryPolicy};
+use super::{
+    Enabled, OrOff, RawBodyEdits, RawBreaker, RawEject, RawHeaderEdits, RawRespond, RetryPolicy,
+};
 use crate::decode::{At, ShortOr};
 
 /// Declares a record that has every policy's key besides its own; see `record!`.
@@ -20,6 +22,12 @@ macro_rules! with_policies {
                 "breaker" => breaker: $crate::decode::At<$crate::raw::OrOff<$crate::decode::ShortOr<$crate::raw::Enabled, $crate::raw::RawBreaker>>>,
                 /// Leaves out single endpoints that keep failing: true, or a map. Default: none.
                 "eject" => eject: $crate::decode::At<$crate::raw::OrOff<$crate::decode::ShortOr<$crate::raw::Enabled, $crate::raw::RawEject>>>,
+                /// Changes headers on their way, both ways.
+                "headers" => headers: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawHeaderEdits>>,
+                /// Changes JSON bodies on their way, both ways.
+                "body" => body: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawBodyEdits>>,
+                /// The answer when nothing else can give one.
+                "fallback" => fallback: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawRespond>>,
                 /// Compresses answers as the client accepts it. Default false.
                 "compression" => compression: $crate::decode::At<$crate::raw::OrOff<$crate::raw::Enabled>>,
             }
@@ -33,6 +41,9 @@ macro_rules! with_policies {
                     retry: self.retry.take(),
                     breaker: self.breaker.take(),
                     eject: self.eject.take(),
+                    headers: self.headers.take(),
+                    body: self.body.take(),
+                    fallback: self.fallback.take(),
                     compression: self.compression.take(),
                 }
             }
@@ -47,5 +58,8 @@ pub(crate) struct RawPolicies {
     pub(crate) retry: Option<At<OrOff<RetryPolicy>>>,
     pub(crate) breaker: Option<At<OrOff<ShortOr<Enabled, RawBreaker>>>>,
     pub(crate) eject: Option<At<OrOff<ShortOr<Enabled, RawEject>>>>,
+    pub(crate) headers: Option<At<OrOff<RawHeaderEdits>>>,
+    pub(crate) body: Option<At<OrOff<RawBodyEdits>>>,
+    pub(crate) fallback: Option<At<OrOff<RawRespond>>>,
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
 }
