@@ -10,7 +10,7 @@ use crate::model::{
     Reaction, ResponseBody, Route, RouteAction, RouteMatch, Service, Subscription, Workers,
 };
 use crate::pattern::PathTemplate;
-use crate::{dump_breaker, dump_edits};
+use crate::{dump_breaker, dump_edge, dump_edits};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -152,6 +152,7 @@ fn dump_service(service: &Service) -> Json {
     });
     dump_breaker::add(&mut out, &service.policies);
     dump_edits::edits(&mut out, &service.policies);
+    dump_edge::add(&mut out, &service.policies);
     out
 }
 
@@ -243,6 +244,7 @@ fn dump_route(route: &Route) -> Json {
             "idle": route.timeout.idle.map(time),
         },
     });
+    dump_edge::add(&mut out, &route.policies);
     match &route.action {
         RouteAction::Services { targets, rewrite, sticky } => {
             let targets = targets

@@ -7,6 +7,7 @@
 mod decode;
 mod dump;
 mod dump_breaker;
+mod dump_edge;
 mod dump_edits;
 mod glob;
 mod load;

@@ -8,9 +8,7 @@ pub(super) const POLICIES: &[Later] = &[
     ("concurrency", Capability::Resilience),
     ("balance", Capability::Resilience),
     ("slow_start", Capability::Resilience),
-    ("mirror", Capability::Resilience),
     ("auth", Capability::Resilience),
-    ("cors", Capability::Resilience),
     ("faults", Capability::Faults),
     ("undeclared", Capability::Observability),
 ];

@@ -14,11 +14,7 @@ mod tls;
 
 pub(crate) use endpoint::{RawEndpoint, RawPublish, RawSubscription};
 pub(crate) use file::RawFile;
-pub(crate) use policy::{
-    Enabled, OrOff, RawHedge, RawPolicies, RawRetry, RetryCondition, RetryPolicy, with_policies,
-};
-pub(crate) use policy::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
-pub(crate) use policy::{RawBreaker, RawEject, RawSlow};
+pub(crate) use policy::*;
 pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;
 pub(crate) use route::{RawMatch, RawRedirect, RawRoute, RawTarget};

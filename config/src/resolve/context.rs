@@ -1,7 +1,7 @@
 //! What every part of the resolution needs, and the order in which the parts run.
 
 use super::policies::{self, Owner};
-use super::{claims::Claims, fit, graph, proxy, route, service, timeouts};
+use super::{claims::Claims, fit, graph, mirror, proxy, route, service, timeouts};
 use crate::data::Data;
 use crate::decode::{At, Wrong};
 use crate::model::{Config, Kind, Policies, Timeouts};
@@ -38,6 +38,7 @@ pub(super) struct Context<'a> {
     pub(super) timeouts: BTreeMap<String, Timeouts>,
     pub(super) claims: Claims,
     pub(super) calls: graph::Calls,
+    pub(super) mirrors: mirror::Mirrors,
 }
 
 impl Context<'_> {
@@ -87,6 +88,7 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
         timeouts: BTreeMap::new(),
         claims: Claims::default(),
         calls: graph::Calls::default(),
+        mirrors: mirror::Mirrors::default(),
     };
     let cx = &mut context;
     if let Some(At { value: mut defaults, .. }) = main.defaults {
@@ -108,7 +110,13 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
     let claims = std::mem::take(&mut cx.claims);
     claims.check(cx);
     let calls = std::mem::take(&mut cx.calls);
-    calls.check(cx);
+    calls.check(
+        cx,
+        "services depend on each other in a circle",
+        "remove one of these from \"depends_on\"; calls may still go both ways",
+    );
+    let mirrors = std::mem::take(&mut cx.mirrors);
+    mirrors.check(cx);
     Config {
         file,
         seed: main.seed.map(|seed| seed.value),

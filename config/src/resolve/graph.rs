@@ -1,10 +1,10 @@
-//! `depends_on`: a start order exists only without cycles.
+//! Who needs or calls whom, where only what has no cycles makes sense: a start order, mirrors.
 
 use super::context::Context;
 use crate::yaml::Spot;
 use std::collections::HashMap;
 
-/// Who needs whom, in the order of the file; only declared services.
+/// Who calls whom, in the order of the file; only declared services.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     edges: Vec<(String, String, Spot)>,
@@ -15,8 +15,8 @@ impl Calls {
         self.edges.push((from.to_owned(), to.to_owned(), spot.clone()));
     }
 
-    /// Reports each cycle once, at the edge that closes it.
-    pub(super) fn check(&self, cx: &mut Context<'_>) {
+    /// Reports each cycle once, at the edge that closes it, in these words.
+    pub(super) fn check(&self, cx: &mut Context<'_>, circle: &str, hint: &str) {
         let mut next: HashMap<&str, Vec<(&str, &Spot)>> = HashMap::new();
         for (from, to, spot) in &self.edges {
             next.entry(from).or_default().push((to, spot));
@@ -24,7 +24,10 @@ impl Calls {
         let mut done: HashMap<&str, bool> = HashMap::new();
         for (from, _, _) in &self.edges {
             if !done.contains_key(from.as_str()) {
-                walk(from, &next, &mut done, cx);
+                walk(from, &next, &mut done, |spot, cycle| {
+                    let cycle = cycle.join(" → ");
+                    cx.push(spot.error(format!("{circle}: {cycle}")).hint(hint));
+                });
             }
         }
     }
@@ -36,7 +39,7 @@ fn walk<'a>(
     start: &'a str,
     next: &HashMap<&'a str, Vec<(&'a str, &'a Spot)>>,
     done: &mut HashMap<&'a str, bool>,
-    cx: &mut Context<'_>,
+    mut report: impl FnMut(&Spot, &[&str]),
 ) {
     let mut path = vec![(start, 0)];
     done.insert(start, false);
@@ -53,13 +56,7 @@ fn walk<'a>(
                 let begin = path.iter().position(|(name, _)| *name == to).unwrap_or(0);
                 let mut cycle: Vec<_> = path[begin..].iter().map(|(name, _)| *name).collect();
                 cycle.push(to);
-                cx.push(
-                    spot.error(format!(
-                        "services depend on each other in a circle: {}",
-                        cycle.join(" → ")
-                    ))
-                    .hint("remove one of these from \"depends_on\"; calls may still go both ways"),
-                );
+                report(spot, &cycle);
             }
             None => {
                 done.insert(to, false);

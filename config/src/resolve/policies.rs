@@ -3,6 +3,7 @@
 use super::breaker;
 use super::context::Context;
 use super::retry;
+use super::{edge, mirror};
 use super::{edits, respond};
 use crate::decode::At;
 use crate::model::{Kind, Policies, Setting};
@@ -44,6 +45,8 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         headers: edits::headers(cx, raw.headers, owner),
         body: edits::body(cx, raw.body, owner),
         fallback: respond::fallback(cx, raw.fallback, owner),
+        mirror: mirror::read(cx, raw.mirror, owner),
+        cors: edge::cors(cx, raw.cors, owner),
         compression: {
             let raw = of_requests(cx, owner, "compression", raw.compression);
             compression(raw)

@@ -4,7 +4,7 @@ use super::body::header_name;
 use super::context::Context;
 use super::fit::BUILT_IN;
 use super::policies::{self, Owner};
-use super::{edits, respond, timeouts};
+use super::{edits, mirror, respond, timeouts};
 use crate::decode::{
     AnyText, At, Many, Named, NonEmpty, Record as _, RedirectStatus, ShortOr, Verb, Word, Wrong,
 };
@@ -67,6 +67,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
         }
     };
     let timeout = timeouts::of_route(cx, timeout, &services(&action));
+    mirror::along(cx, &policies.mirror, &action);
     let matches = matches?;
     Some(Route {
         id: format!("route {number} {}", matches.path).into(),

@@ -9,6 +9,8 @@ mod docs;
 #[cfg(test)]
 mod dump;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod include;

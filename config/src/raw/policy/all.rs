@@ -1,7 +1,8 @@
 //! Every policy key, once: `with_policies!` puts them into a record beside its own keys.
 
 use super::{
-    Enabled, OrOff, RawBodyEdits, RawBreaker, RawEject, RawHeaderEdits, RawRespond, RetryPolicy,
+    Enabled, MirrorChoice, OrOff, RawBodyEdits, RawBreaker, RawCors, RawEject, RawHeaderEdits,
+    RawRespond, RetryPolicy,
 };
 use crate::decode::{At, ShortOr};
 
@@ -30,6 +31,10 @@ macro_rules! with_policies {
                 "fallback" => fallback: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawRespond>>,
                 /// Compresses answers as the client accepts it. Default false.
                 "compression" => compression: $crate::decode::At<$crate::raw::OrOff<$crate::raw::Enabled>>,
+                /// Lets scripts of other origins in, and answers their preflights. Default: the service does.
+                "cors" => cors: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawCors>>,
+                /// Sends a copy of a share of the requests to another service too.
+                "mirror" => mirror: $crate::decode::At<$crate::raw::OrOff<$crate::raw::MirrorChoice>>,
             }
             later: $($later),+
         }
@@ -45,6 +50,8 @@ macro_rules! with_policies {
                     body: self.body.take(),
                     fallback: self.fallback.take(),
                     compression: self.compression.take(),
+                    cors: self.cors.take(),
+                    mirror: self.mirror.take(),
                 }
             }
         }
@@ -62,4 +69,6 @@ pub(crate) struct RawPolicies {
     pub(crate) body: Option<At<OrOff<RawBodyEdits>>>,
     pub(crate) fallback: Option<At<OrOff<RawRespond>>>,
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
+    pub(crate) cors: Option<At<OrOff<RawCors>>>,
+    pub(crate) mirror: Option<At<OrOff<MirrorChoice>>>,
 }

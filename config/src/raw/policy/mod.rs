@@ -2,12 +2,16 @@
 
 mod all;
 mod breaker;
+mod cors;
 mod edit;
+mod mirror;
 mod or_off;
 mod retry;
 
 pub(crate) use all::{RawPolicies, with_policies};
 pub(crate) use breaker::{RawBreaker, RawEject, RawSlow};
+pub(crate) use cors::{Origin, RawCors};
 pub(crate) use edit::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
+pub(crate) use mirror::{MirrorChoice, RawMirror};
 pub(crate) use or_off::{Enabled, OrOff};
 pub(crate) use retry::{RawHedge, RawRetry, RetryCondition, RetryPolicy};
