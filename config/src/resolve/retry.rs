@@ -1,6 +1,8 @@
 //! `retry:` — how often, when, and what contradicts itself.
 
 use super::context::Context;
+use super::edge::has_requests;
+use super::policies::Owner;
 use crate::decode::{At, Many, Record as _, Share, ShortOr};
 use crate::model::{Hedge, HedgeAfter, Retry, RetryOn, Setting};
 use crate::raw::{OrOff, RawHedge, RawRetry, RetryCondition, RetryPolicy};
