@@ -4,6 +4,7 @@
 //! in URLs. Durations are in the notation of the file.
 
 use crate::data::Data;
+use crate::dump_auth;
 use crate::model::{
     AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
     Endpoint, Events, HostPattern, Kind, Methods, NetClass, PemFile, Proxy, ProxyProtocol,
@@ -14,7 +15,7 @@ use crate::{dump_breaker, dump_edge, dump_edits};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// The resolved configuration as JSON.
 pub fn dump(config: &Config) -> Json {
@@ -135,6 +136,7 @@ fn dump_service(service: &Service) -> Json {
             "request": service.timeout.request.map(time),
             "idle": time(service.timeout.idle),
         },
+        "auth": dump_auth::auth(&service.policies.auth),
         "endpoints": service.endpoints.iter().map(|e| dump_endpoint(e)).collect::<Vec<_>>(),
         "nats_subscribe": service.subscriptions.iter().map(|s| dump_subscription(s)).collect::<Vec<_>>(),
         "command": service.command.as_ref().map(|command| {
@@ -236,6 +238,7 @@ fn dump_route(route: &Route) -> Json {
             "cookies": cookies.collect::<Vec<_>>(),
         },
         "priority": route.priority,
+        "auth": dump_auth::auth(&route.policies.auth),
         "timeout": {
             "connect": route.timeout.connect.map(time),
             "first_byte": route.timeout.first_byte.map(time),

@@ -1,7 +1,7 @@
 //! Has anything changed that a load has read? Polled by whoever wants to reload.
 //!
 //! Covered are the YAML files, what the patterns of `include` match now, and the files that
-//! responses and `tls` name. Metadata is compared first; the content only when the metadata moved, so a
+//! responses, `tls` and `auth` name. Metadata is compared first; the content only when the metadata moved, so a
 //! `touch`, or an editor that writes the same bytes again, is no change.
 
 use crate::glob;

@@ -1,6 +1,6 @@
 //! The whole: what one file and its includes come to.
 
-use super::{Certificate, PemFile, Proxy, Route, Service};
+use super::{Auth, Certificate, PemFile, Proxy, Route, Service, Setting};
 use crate::data::Data;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +30,15 @@ impl Config {
         self.services.iter().find(|service| &*service.name == name)
     }
 
-    /// Every certificate, key and list of authorities that is named somewhere.
+    /// Every `auth` that is in force somewhere.
+    pub fn auths(&self) -> impl Iterator<Item = &Auth> {
+        let services = self.services.iter().map(|service| &service.policies.auth);
+        let routes = self.routes.iter().map(|route| &route.policies.auth);
+        services.chain(routes).filter_map(Setting::get)
+    }
+
+    /// Every certificate, key, list of authorities, key set and list of users that is named
+    /// somewhere.
     pub fn pem_files(&self) -> impl Iterator<Item = &PemFile> {
         let server = self.proxy.tls.iter().flat_map(|tls| {
             let pairs = tls.certificates.iter().flat_map(Certificate::files);
@@ -40,7 +48,7 @@ impl Config {
             let pair = service.tls.certificate.iter().flat_map(Certificate::files);
             pair.chain(&service.tls.ca)
         });
-        server.chain(client)
+        server.chain(client).chain(self.auths().flat_map(Auth::files))
     }
 }
 

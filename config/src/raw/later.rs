@@ -8,7 +8,6 @@ pub(super) const POLICIES: &[Later] = &[
     ("concurrency", Capability::Resilience),
     ("balance", Capability::Resilience),
     ("slow_start", Capability::Resilience),
-    ("auth", Capability::Resilience),
     ("faults", Capability::Faults),
     ("undeclared", Capability::Observability),
 ];

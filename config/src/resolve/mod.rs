@@ -3,6 +3,7 @@
 //! Nothing here gives up. A value that is wrong is reported and replaced by its default, so that
 //! later stages still find the rest and add their own problems to the same report.
 
+mod auth;
 mod body;
 mod breaker;
 mod claims;

@@ -1,7 +1,7 @@
 //! Policies of `defaults`, services and routes: one step per policy, in the order of the model.
 
 use super::context::Context;
-use super::{breaker, edge, edits, mirror, respond, retry};
+use super::{auth, breaker, edge, edits, mirror, respond, retry};
 use crate::model::{Kind, Policies};
 use crate::raw::RawPolicies;
 
@@ -41,6 +41,8 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         mirror: mirror::read(cx, raw.mirror, owner),
         cors: edge::cors(cx, raw.cors, owner),
         compression: edge::compression(cx, raw.compression, owner),
+        auth: auth::resolve(cx, raw.auth, owner),
+
         ..Policies::default()
     }
 }

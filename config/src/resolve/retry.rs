@@ -10,8 +10,15 @@ use crate::raw::{OrOff, RawHedge, RawRetry, RetryCondition, RetryPolicy};
 /// More would be no retrying but a siege.
 const MOST: u32 = 20;
 
-pub(super) fn resolve(cx: &mut Context<'_>, raw: Option<At<OrOff<RetryPolicy>>>) -> Setting<Retry> {
+pub(super) fn resolve(
+    cx: &mut Context<'_>,
+    raw: Option<At<OrOff<RetryPolicy>>>,
+    owner: &Owner,
+) -> Setting<Retry> {
     let Some(At { spot, value }) = raw else { return Setting::Inherited };
+    if !has_requests(cx, "retry", &spot, owner) {
+        return Setting::Inherited;
+    }
     let raw = match value {
         OrOff::Off => return Setting::Off,
         OrOff::On(ShortOr::Short(retries)) => {

@@ -191,7 +191,7 @@ impl<'a> Builder<'a> {
         let scalar = match text.contains("${") {
             false => Scalar::plain(text),
             true => match expand(&text, self.env) {
-                Ok(text) => Scalar::plain(text),
+                Ok(text) => Scalar::filled(text),
                 Err(wrong) => {
                     self.report.push(wrong.at(place, &self.path()));
                     Scalar::reported()

@@ -12,6 +12,8 @@ pub(crate) struct Scalar {
     pub(crate) kind: Kind,
     /// Written without quotes and not as a block.
     pub(crate) plain: bool,
+    /// A variable of the environment was filled in.
+    pub(crate) filled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -26,15 +28,20 @@ pub(crate) enum Kind {
 
 impl Scalar {
     pub(crate) fn plain(text: String) -> Self {
-        Self { kind: resolve(&text), text, plain: true }
+        Self { kind: resolve(&text), text, plain: true, filled: false }
+    }
+
+    /// Plain text after a variable was filled in.
+    pub(crate) fn filled(text: String) -> Self {
+        Self { filled: true, ..Self::plain(text) }
     }
 
     pub(crate) fn quoted(text: String) -> Self {
-        Self { text, kind: Kind::Text, plain: false }
+        Self { text, kind: Kind::Text, plain: false, filled: false }
     }
 
     pub(crate) fn reported() -> Self {
-        Self { text: String::new(), kind: Kind::Reported, plain: true }
+        Self { kind: Kind::Reported, ..Self::plain(String::new()) }
     }
 
     pub(crate) fn describe(&self) -> String {

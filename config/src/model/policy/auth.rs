@@ -2,7 +2,6 @@
 
 use crate::model::{PemFile, Secret, Upstream};
 use http::{HeaderName, HeaderValue};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,17 @@ pub struct Auth {
     pub basic: Option<BasicAuth>,
     /// `forward`.
     pub forward: Option<ForwardAuth>,
+}
+
+impl Auth {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PemFile> {
+        let jwks = self.jwt.as_ref().and_then(|jwt| match &jwt.keys {
+            Jwks::File(file) => Some(file),
+            Jwks::Url { .. } | Jwks::Secret(_) => None,
+        });
+        jwks.into_iter().chain(self.basic.as_ref().and_then(|basic| basic.file.as_ref()))
+    }
 }
 
 /// Bearer tokens with a signature (RFC 7519).
@@ -117,7 +127,7 @@ pub struct BasicAuth {
     /// `users`, or the lines of `file` (htpasswd).
     pub users: Vec<User>,
     /// `file`: a file of `name:hash` lines, relative to the file that names it.
-    pub file: Option<PathBuf>,
+    pub file: Option<PemFile>,
     /// `user_header`: the request header that tells the service who it was.
     pub user_header: Option<HeaderName>,
     /// `strip`: the header is not passed on. Default true.
@@ -138,9 +148,9 @@ pub struct User {
 pub enum PasswordHash {
     /// `sha256:HEX`.
     Sha256(Digest),
-    /// `$2y$…`.
+    /// `$2y$…`, of the right form.
     Bcrypt(Secret),
-    /// `{SHA}…` of htpasswd is refused; plain text only from `${ENV}`.
+    /// Plain text; only from `${ENV}`. `{SHA}…` of htpasswd is refused.
     Plain(Secret),
 }
 

@@ -1,8 +1,8 @@
 //! Every policy key, once: `with_policies!` puts them into a record beside its own keys.
 
 use super::{
-    Enabled, MirrorChoice, OrOff, RawBodyEdits, RawBreaker, RawCors, RawEject, RawHeaderEdits,
-    RawRespond, RetryPolicy,
+    Enabled, MirrorChoice, OrOff, RawAuth, RawBodyEdits, RawBreaker, RawCors, RawEject,
+    RawHeaderEdits, RawRespond, RetryPolicy,
 };
 use crate::decode::{At, ShortOr};
 
@@ -35,6 +35,8 @@ macro_rules! with_policies {
                 "cors" => cors: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawCors>>,
                 /// Sends a copy of a share of the requests to another service too.
                 "mirror" => mirror: $crate::decode::At<$crate::raw::OrOff<$crate::raw::MirrorChoice>>,
+                /// Who may come in: a map of jwt, api_key, basic and forward, or none. Default none.
+                "auth" => auth: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawAuth>>,
             }
             later: $($later),+
         }
@@ -52,6 +54,7 @@ macro_rules! with_policies {
                     compression: self.compression.take(),
                     cors: self.cors.take(),
                     mirror: self.mirror.take(),
+                    auth: self.auth.take(),
                 }
             }
         }
@@ -71,4 +74,5 @@ pub(crate) struct RawPolicies {
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
     pub(crate) cors: Option<At<OrOff<RawCors>>>,
     pub(crate) mirror: Option<At<OrOff<MirrorChoice>>>,
+    pub(crate) auth: Option<At<OrOff<RawAuth>>>,
 }

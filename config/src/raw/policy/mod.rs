@@ -1,6 +1,7 @@
 //! Policies as typed: the same keys in `defaults`, services and routes.
 
 mod all;
+mod auth;
 mod breaker;
 mod cors;
 mod edit;
@@ -9,6 +10,9 @@ mod or_off;
 mod retry;
 
 pub(crate) use all::{RawPolicies, with_policies};
+pub(crate) use auth::{
+    HttpUrl, RawApiKeys, RawAuth, RawBasic, RawForwardAuth, RawJwks, RawJwt, SecretText, hidden,
+};
 pub(crate) use breaker::{RawBreaker, RawEject, RawSlow};
 pub(crate) use cors::{Origin, RawCors};
 pub(crate) use edit::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
