@@ -118,6 +118,10 @@ fn explain_target(explanation: &mut Explanation, target: &RouteTarget, action: &
         (_, RouteAction::Redirect { to, status }) => {
             explanation.note = Some(format!("redirected with {status} to {}", to.as_str()));
         }
+        (_, RouteAction::Respond(respond)) => {
+            explanation.note =
+                Some(format!("answered with {} by the route itself", respond.status));
+        }
         _ => explanation.note = Some("answered by stitch itself".to_owned()),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::breakers::Breakers;
 use crate::credentials::Credentials;
+use crate::edit::Respond;
 use crate::forward::{ForwardPolicy, OwnAddresses};
 use crate::plan::{Blueprint, Kept, Plan, Plans};
 use crate::relay::TcpServices;
@@ -61,7 +62,7 @@ pub enum RouteTarget {
     /// Elsewhere, by the client itself.
     Redirect,
     /// Nowhere: the proxy answers as the route says.
-    Respond,
+    Respond(Respond),
     /// Health and metrics of the proxy.
     Stitch,
 }
@@ -193,7 +194,7 @@ fn compile_target(
 ) -> Option<RouteTarget> {
     Some(match &route.action {
         RouteAction::Redirect { .. } => RouteTarget::Redirect,
-        RouteAction::Respond(_) => RouteTarget::Respond,
+        RouteAction::Respond(respond) => RouteTarget::Respond(Respond::new(respond)),
         RouteAction::Stitch => RouteTarget::Stitch,
         RouteAction::Services { targets, .. } => {
             let mut sum = 0;

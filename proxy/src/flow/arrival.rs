@@ -11,7 +11,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::InFlight;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::HeaderValue;
+use http::header::{HeaderValue, SET_COOKIE};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body as _;
@@ -41,6 +41,8 @@ pub(crate) struct Call {
     pub unmarked: bool,
     /// Whether the request came through other proxies, perhaps us.
     pub seen_via: bool,
+    /// Makes the client stay with the service that it gets.
+    pub set_cookie: Option<HeaderValue>,
     /// The request's place in its endpoint's load.
     pub in_flight: Option<InFlight>,
     pub record: Record,
@@ -75,6 +77,7 @@ impl Call {
             deadline,
             unmarked: false,
             seen_via: found.via,
+            set_cookie: None,
             in_flight: None,
             record,
         }
@@ -106,10 +109,15 @@ impl Call {
         Ok(answer)
     }
 
-    /// Puts the request id on an answer.
+    /// Puts the request id on an answer, and the cookie by which the client stays.
     pub fn mark(&self, response: &mut Response<Body>) {
         if !self.unmarked {
             response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
+        }
+        // Nobody should stay with what is broken.
+        let good = !response.status().is_server_error();
+        if let Some(cookie) = self.set_cookie.as_ref().filter(|_| good) {
+            response.headers_mut().append(SET_COOKIE, cookie.clone());
         }
     }
 

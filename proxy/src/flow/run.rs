@@ -8,7 +8,8 @@ use super::{Answer, Call, Ongoing, Step, answer, arrival, connect, govern, real,
 use crate::body::Outgoing;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
-use crate::route::{Decision, Role, Routed, decide};
+use crate::route::{Decision, Role, Routed, decide, draw, set_cookie, stay};
+use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot};
 use http::{Method, Response};
 use std::sync::Arc;
@@ -162,16 +163,19 @@ fn route(
 ) -> Result<Step, Box<Failure>> {
     let route = &routed.route;
     match (&routed.target, &route.action) {
-        (RouteTarget::Services(sum, targets), RouteAction::Services { rewrite, .. }) => {
-            let mut left = fastrand::u64(..*sum);
-            let picked = targets.iter().find(|target| match left.checked_sub(target.weight) {
-                Some(rest) => {
-                    left = rest;
-                    false
-                }
-                None => true,
+        (RouteTarget::Services(sum, targets), RouteAction::Services { rewrite, sticky, .. }) => {
+            let stays = sticky.as_ref().and_then(|cookie| {
+                let is_called = |target: &Target, name: &str| {
+                    *target.service.declared.name == *name
+                };
+                stay(call.request.headers(), cookie, targets, |target| target.weight, is_called)
             });
-            let target = picked.or(targets.first()).ok_or(Failure::NoEndpoint)?;
+            let below = |below| fastrand::u64(..below);
+            let drawn = || draw(*sum, targets, |target| target.weight, below);
+            let target = stays.or_else(drawn).ok_or(Failure::NoEndpoint)?;
+            if let Some(cookie) = sticky.as_ref().filter(|_| stays.is_none()) {
+                call.set_cookie = set_cookie(cookie, &target.service.declared.name);
+            }
             if let Some(rewrite) = rewrite {
                 arrival::rewrite_path(call, &route.matches.path, rewrite)?;
             }
@@ -180,6 +184,10 @@ fn route(
         (RouteTarget::Redirect, RouteAction::Redirect { to, status }) => {
             call.record.meant_for(&proxy.nobody);
             answer::redirect(&call.request, &route.matches.path, to, *status).map(Step::Done)
+        }
+        (RouteTarget::Respond(respond), _) => {
+            call.record.meant_for(&proxy.nobody);
+            Ok(Step::Done(Answer::by_stitch(respond.answer(call.request.method()))))
         }
         _ => {
             call.record.meant_for(&proxy.nobody);

@@ -4,6 +4,7 @@
 //! later); then the path, segment by segment; then the number of further conditions; then file
 //! order. Look-up cost depends on the path's depth, not on the number of routes.
 
+use super::cookies::cookies;
 use http::Request;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
@@ -93,7 +94,10 @@ impl<T> RouteTable<T> {
 }
 
 fn conditions(matches: &RouteMatch) -> usize {
-    usize::from(!matches.methods.is_empty()) + matches.headers.len() + matches.query.len()
+    usize::from(!matches.methods.is_empty())
+        + matches.headers.len()
+        + matches.query.len()
+        + matches.cookies.len()
 }
 
 /// Whether the conditions beyond host and path hold.
@@ -108,10 +112,14 @@ fn holds<B>(matches: &RouteMatch, request: &Request<B>) -> bool {
             query_pairs(request.uri().query().unwrap_or_default())
                 .any(|(key, value)| key == *name && value == *wanted)
         })
+        && matches
+            .cookies
+            .iter()
+            .all(|(name, wanted)| cookies(request.headers(), name).any(|value| value == wanted))
 }
 
 /// The decoded parameters of a query.
-fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let decode =
         |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
@@ -175,6 +183,31 @@ mod tests {
         assert_eq!(id(Method::PUT, "/api/users"), "canary");
         assert_eq!(id(Method::GET, "/api/orders"), "/api/**");
         assert_eq!(id(Method::GET, "/x"), "/**");
+    }
+
+    #[test]
+    fn a_cookie_is_a_condition() {
+        let cookie = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let table = RouteTable::new([
+            route("/api/**", |r| r.id = "all".into()),
+            route("/api/**", |r| {
+                r.matches.cookies = vec![cookie("canary", "1")];
+                r.id = "canary".into();
+            }),
+            route("/api/**", |r| {
+                r.matches.cookies = vec![cookie("canary", "1"), cookie("beta", "yes")];
+                r.id = "both".into();
+            }),
+        ]);
+        let id = |line: &'static str| {
+            let mut request = request(Method::GET, "/api/users");
+            request.headers_mut().insert("cookie", http::HeaderValue::from_static(line));
+            table.find_anywhere(&request).map(|r| r.route.id.to_string()).unwrap()
+        };
+        assert_eq!(id("a=b; canary=1"), "canary");
+        assert_eq!(id("beta=yes; canary=1"), "both");
+        assert_eq!(id("canary=2; beta=yes"), "all");
+        assert_eq!(id("xcanary=1"), "all");
     }
 
     #[test]
