@@ -106,7 +106,7 @@ fn is_by_host(snapshot: &Snapshot, request: &Request<Body>) -> bool {
 
 fn explain_target(explanation: &mut Explanation, target: &RouteTarget, action: &RouteAction) {
     match (target, action) {
-        (RouteTarget::Services(sum, targets), _) => {
+        (RouteTarget::Services(sum, targets), action) => {
             explanation.services = targets
                 .iter()
                 .map(|target| {
@@ -114,6 +114,10 @@ fn explain_target(explanation: &mut Explanation, target: &RouteTarget, action: &
                     Candidate::of(&target.service, share)
                 })
                 .collect();
+            if let RouteAction::Services { sticky: Some(cookie), .. } = action {
+                let note = format!("a client stays with the one that its cookie {cookie} names");
+                explanation.note = Some(note);
+            }
         }
         (_, RouteAction::Redirect { to, status }) => {
             explanation.note = Some(format!("redirected with {status} to {}", to.as_str()));

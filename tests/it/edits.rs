@@ -133,7 +133,9 @@ fn the_client_gets_the_edited_body_and_a_length_that_fits() {
         "body: { response: { remove: ['$.items[*].secret'], set: { $.debug: true } } }",
         "",
     );
-    let answer = http::get(stitch.proxy(), "/", &[]);
+    let answer = http::get(stitch.proxy(), "/", &[("accept-encoding", "gzip, br")]);
+    let asked = upstream.requests().pop().unwrap();
+    assert_eq!(asked.header("accept-encoding"), Some("identity"), "what is edited is readable");
     let expected = "{\"items\":[{\"id\":1},{\"id\":3}],\"big\":1e400,\"debug\":true}";
     assert_eq!(answer.text(), expected);
     assert_eq!(answer.header("content-length"), Some(expected.len().to_string().as_str()));

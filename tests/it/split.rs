@@ -106,6 +106,16 @@ fn a_canary_that_is_switched_off_loses_its_clients() {
 }
 
 #[test]
+fn explain_says_that_clients_stay() {
+    let stitch = Stitch::up(&sticky(3, 1));
+    let file = stitch.path().display().to_string();
+    let explained = Stitch::run(&["explain", &file, "GET", "/shop"]).output().success().stdout;
+    for part in ["1/4", "a client stays with the one that its cookie version names"] {
+        assert!(explained.contains(part), "{part} is not in {explained}");
+    }
+}
+
+#[test]
 fn nobody_stays_with_what_is_broken_from_the_start() {
     let port = free_port();
     let stitch = Stitch::up(&format!(

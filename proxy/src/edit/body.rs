@@ -9,8 +9,8 @@ use super::stats::{Direction, Outcome};
 use crate::replay::again;
 use bytes::Bytes;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderName, HeaderValue,
 };
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody};
@@ -48,6 +48,13 @@ impl BodyEditors {
         Self {
             request: editor(&edits.request, Direction::Request),
             response: editor(&edits.response, Direction::Response),
+        }
+    }
+
+    /// Asks the service for an answer that can be edited: one that is not compressed.
+    pub fn ask(&self, request: &mut HeaderMap) {
+        if self.response.is_some() && request.contains_key(ACCEPT_ENCODING) {
+            request.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
     }
 }

@@ -214,6 +214,24 @@ async fn trailers_survive() {
     }
 }
 
+#[test]
+fn a_service_is_asked_for_what_can_be_edited() {
+    let edit = || Some(BodyEdit { remove: vec![path("a")], set: vec![], max: 10 });
+    let stats = Arc::default();
+    for (edits, lines, asked) in [
+        (BodyEdits { request: None, response: edit() }, &["gzip", "br"][..], &["identity"][..]),
+        (BodyEdits { request: None, response: edit() }, &[], &[]),
+        (BodyEdits { request: edit(), response: None }, &["gzip"], &["gzip"]),
+    ] {
+        let mut request = HeaderMap::new();
+        for line in lines {
+            request.append(ACCEPT_ENCODING, HeaderValue::from_static(line));
+        }
+        BodyEditors::new(&edits, &stats).ask(&mut request);
+        assert_eq!(request.get_all(ACCEPT_ENCODING).iter().collect::<Vec<_>>(), asked);
+    }
+}
+
 #[tokio::test]
 async fn both_directions_are_prepared_and_published() {
     let stats = Arc::new(EditStats::default());

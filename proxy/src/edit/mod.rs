@@ -2,6 +2,7 @@
 //! prepared when the file is loaded; what a request needs besides is passed in.
 
 mod body;
+mod edits;
 mod facts;
 mod headers;
 mod json;
@@ -9,6 +10,7 @@ mod respond;
 mod stats;
 
 pub(crate) use body::{BodyEditor, BodyEditors};
+pub(crate) use edits::Edits;
 pub(crate) use facts::Facts;
 pub(crate) use headers::{Filled, HeaderEditor, HeaderEditors};
 pub(crate) use respond::Respond;
