@@ -10,7 +10,7 @@ use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::{Decision, Role, Routed, decide, draw, set_cookie, stay};
 use crate::service::Service;
-use crate::snapshot::{RouteTarget, Snapshot};
+use crate::snapshot::{RouteTarget, Snapshot, Target};
 use http::{Method, Response};
 use std::sync::Arc;
 use stitch_config::model::RouteAction;
@@ -165,9 +165,8 @@ fn route(
     match (&routed.target, &route.action) {
         (RouteTarget::Services(sum, targets), RouteAction::Services { rewrite, sticky, .. }) => {
             let stays = sticky.as_ref().and_then(|cookie| {
-                let is_called = |target: &Target, name: &str| {
-                    *target.service.declared.name == *name
-                };
+                let is_called =
+                    |target: &Target, name: &str| *target.service.declared.name == *name;
                 stay(call.request.headers(), cookie, targets, |target| target.weight, is_called)
             });
             let below = |below| fastrand::u64(..below);

@@ -4,28 +4,34 @@ use super::cookies::cookies;
 use http::{HeaderMap, HeaderValue};
 
 /// Draws one by weight; `sum` is that of all weights, and `draw` gives a number below it.
-pub(crate) fn draw<T>(sum: u64, targets: &[(u64, T)], draw: impl FnOnce(u64) -> u64) -> Option<&T> {
+pub(crate) fn draw<T>(
+    sum: u64,
+    targets: &[T],
+    weight: impl Fn(&T) -> u64,
+    draw: impl FnOnce(u64) -> u64,
+) -> Option<&T> {
     let mut left = draw(sum);
-    let picked = targets.iter().find(|(weight, _)| match left.checked_sub(*weight) {
+    let picked = targets.iter().find(|target| match left.checked_sub(weight(target)) {
         Some(rest) => {
             left = rest;
             false
         }
         None => true,
     });
-    picked.or(targets.first()).map(|(_, target)| target)
+    picked.or(targets.first())
 }
 
 /// The target that a cookie names, if it gets requests at all.
 pub(crate) fn stay<'t, T>(
     headers: &HeaderMap,
     cookie: &str,
-    targets: &'t [(u64, T)],
+    targets: &'t [T],
+    weight: impl Fn(&T) -> u64,
     is_called: impl Fn(&T, &str) -> bool,
 ) -> Option<&'t T> {
     let of = |value: &str| {
-        let mut live = targets.iter().filter(|(weight, _)| *weight > 0);
-        live.find(|(_, target)| is_called(target, value)).map(|(_, target)| target)
+        let mut live = targets.iter().filter(|target| weight(target) > 0);
+        live.find(|target| is_called(target, value))
     };
     cookies(headers, cookie).find_map(of)
 }
@@ -49,8 +55,8 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(7);
             let mut counts = vec![0_u32; weights.len()];
             for _ in 0..DRAWS {
-                let picked: &usize = draw(sum, &targets, |below| random.u64(..below)).unwrap();
-                counts[*picked] += 1;
+                let picked = draw(sum, &targets, |target| target.0, |below| random.u64(..below));
+                counts[picked.unwrap().1] += 1;
             }
             for (count, weight) in counts.into_iter().zip(weights) {
                 #[expect(clippy::cast_precision_loss, reason = "the weights here are small")]
@@ -65,9 +71,10 @@ mod tests {
     #[test]
     fn every_number_that_can_be_drawn_has_its_target() {
         let targets = [(2, "a"), (0, "b"), (1, "c")];
-        let drawn: Vec<_> = (0..3).map(|number| *draw(3, &targets, |_| number).unwrap()).collect();
+        let at = |number| draw(3, &targets, |target| target.0, |_| number).unwrap().1;
+        let drawn: Vec<_> = (0..3).map(at).collect();
         assert_eq!(drawn, ["a", "a", "c"]);
-        assert_eq!(draw(1, &[] as &[(u64, ())], |_| 0), None);
+        assert_eq!(draw(1, &[] as &[u64], |weight| *weight, |_| 0), None);
     }
 
     #[test]
@@ -76,7 +83,8 @@ mod tests {
         let at = |line: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, HeaderValue::from_static(line));
-            stay(&headers, "version", &targets, |target, name| *target == name).copied()
+            let is_called = |target: &(u64, &str), name: &str| target.1 == name;
+            stay(&headers, "version", &targets, |target| target.0, is_called).map(|it| it.1)
         };
         assert_eq!(at("version=new"), Some("new"));
         assert_eq!(at("x=1; version=old"), Some("old"));
