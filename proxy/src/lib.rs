@@ -9,6 +9,7 @@ mod breakers;
 mod credentials;
 #[allow(dead_code, unused_imports, reason = "edits of messages are not called by the flow yet")]
 mod edit;
+mod edge;
 mod explain;
 mod flow;
 mod forward;
@@ -39,6 +40,7 @@ pub use breakers::{
     watch_breakers,
 };
 pub use credentials::{Credentials, client_files};
+pub use edge::{Cors, Granted, asked_method};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;
