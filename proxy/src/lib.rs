@@ -40,7 +40,7 @@ pub use breakers::{
     watch_breakers,
 };
 pub use credentials::{Credentials, client_files};
-pub use edge::{Cors, Granted, Negotiation, asked_method};
+pub use edge::{Cors, Granted, Mirror, Negotiation, asked_method};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;

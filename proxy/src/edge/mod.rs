@@ -3,7 +3,10 @@
 
 mod compression;
 mod cors;
+mod mirror;
 mod origins;
+mod teeing;
 
 pub use compression::Negotiation;
 pub use cors::{Cors, Granted, asked_method};
+pub use mirror::Mirror;

@@ -1,0 +1,390 @@
+//! A request's body that is copied while it is sent.
+//!
+//! What the original's reader takes is kept for the copy's, up to a bound; the original never waits.
+//! Bytes are copied out of the pieces in which they came, so that the bound is one of memory too.
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use stitch_net::{Body, BoxError};
+use tokio::sync::Notify;
+
+/// Why a copy cannot become whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// More came than is copied.
+    TooLarge,
+    /// The original broke off, or nobody reads it any more.
+    BrokenOff,
+}
+
+/// Splits a body into one that is sent, one that follows it, and what becomes of that.
+pub(super) fn tee(body: Body, most: u64) -> (Body, Body, Fate) {
+    let expected = body.size_hint().exact();
+    let shared = Arc::new(Shared::default());
+    let original = Teeing { body, shared: Some(shared.clone()), most };
+    let copy = Copy { shared: shared.clone(), expected, taken: 0 };
+    (Body::boxed(original), Body::boxed(copy), Fate(shared))
+}
+
+/// What becomes of a copy.
+#[derive(Debug)]
+pub(super) struct Fate(Arc<Shared>);
+
+impl Fate {
+    /// Waits until the copy is lost; for ever if it never is. For one task.
+    pub async fn lost(&self) -> Lost {
+        loop {
+            if let Progress::Lost(lost) = self.0.lock().progress {
+                return lost;
+            }
+            self.0.changed.notified().await;
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The copy was lost.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the copy's reader has not taken yet.
+    bytes: BytesMut,
+    seen: u64,
+    trailers: Option<HeaderMap>,
+    progress: Progress,
+    reader: Option<Waker>,
+    /// Nobody reads the copy any more.
+    abandoned: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    #[default]
+    Going,
+    Whole,
+    Lost(Lost),
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a piece; false when no more of them are of any use.
+    fn keep(&self, data: &Bytes, most: u64) -> bool {
+        let mut state = self.lock();
+        state.seen = state.seen.saturating_add(data.len() as u64);
+        if state.abandoned {
+            return false;
+        }
+        if state.seen > most {
+            drop(state);
+            self.end(Progress::Lost(Lost::TooLarge));
+            return false;
+        }
+        state.bytes.extend_from_slice(data);
+        wake(state);
+        true
+    }
+
+    fn end(&self, progress: Progress) {
+        let mut state = self.lock();
+        // A copy that was answered without being read to its end lacks nothing.
+        if state.progress != Progress::Going || state.abandoned {
+            return;
+        }
+        state.progress = progress;
+        if progress != Progress::Whole {
+            state.bytes = BytesMut::new();
+            self.changed.notify_one();
+        }
+        wake(state);
+    }
+}
+
+/// Wakes the copy's reader without holding the lock.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let reader = state.reader.take();
+    drop(state);
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}
+
+/// The original.
+struct Teeing {
+    body: Body,
+    /// `None` once there is nothing more to tell.
+    shared: Option<Arc<Shared>>,
+    most: u64,
+}
+
+impl Teeing {
+    fn end(&mut self, progress: Progress) {
+        if let Some(shared) = self.shared.take() {
+            shared.end(progress);
+        }
+    }
+
+    fn pass(&mut self, frame: &Frame<Bytes>) {
+        let Some(shared) = &self.shared else { return };
+        if let Some(data) = frame.data_ref() {
+            if !shared.keep(data, self.most) {
+                self.shared = None;
+            }
+        } else if let Some(trailers) = frame.trailers_ref() {
+            shared.lock().trailers = Some(trailers.clone());
+        }
+        // Whoever knows the length does not ask for more.
+        if self.is_over() {
+            self.end(Progress::Whole);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.body.is_end_stream() || self.body.size_hint().exact() == Some(0)
+    }
+}
+
+impl HttpBody for Teeing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => self.pass(frame),
+            Poll::Ready(Some(Err(_))) => self.end(Progress::Lost(Lost::BrokenOff)),
+            Poll::Ready(None) => self.end(Progress::Whole),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Teeing {
+    fn drop(&mut self) {
+        let progress =
+            if self.is_over() { Progress::Whole } else { Progress::Lost(Lost::BrokenOff) };
+        self.end(progress);
+    }
+}
+
+/// The copy.
+struct Copy {
+    shared: Arc<Shared>,
+    /// The whole length, if the original says it.
+    expected: Option<u64>,
+    taken: u64,
+}
+
+impl HttpBody for Copy {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut state = self.shared.lock();
+        if !state.bytes.is_empty() {
+            let bytes = state.bytes.split().freeze();
+            drop(state);
+            self.taken += bytes.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        match state.progress {
+            Progress::Going => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Progress::Whole => {
+                Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Progress::Lost(_) => Poll::Ready(Some(Err("the copy cannot become whole".into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.shared.lock();
+        state.progress == Progress::Whole && state.bytes.is_empty() && state.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.expected.map(|expected| expected.saturating_sub(self.taken));
+        rest.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.abandoned = true;
+        state.bytes = BytesMut::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use futures_util::stream::poll_fn;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    type Sender = UnboundedSender<Result<Frame<Bytes>, BoxError>>;
+
+    fn stream() -> (Sender, Body) {
+        let (sender, mut receiver) = unbounded_channel();
+        (sender, Body::boxed(StreamBody::new(poll_fn(move |cx| receiver.poll_recv(cx)))))
+    }
+
+    fn data(bytes: impl Into<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        Ok(Frame::data(bytes.into()))
+    }
+
+    fn taken(body: &mut Body) -> Option<Bytes> {
+        body.frame().now_or_never().map(|frame| frame.unwrap().unwrap().into_data().unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_copy_follows_the_original_and_ends_like_it() {
+        let (sender, body) = stream();
+        let (mut original, mut copy, fate) = tee(body, 100);
+        assert!(copy.frame().now_or_never().is_none(), "nothing was read yet");
+        sender.send(data("one ")).unwrap();
+        assert!(copy.frame().now_or_never().is_none(), "nothing was read yet");
+        assert_eq!(taken(&mut original).unwrap(), "one ");
+        assert_eq!(taken(&mut copy).unwrap(), "one ");
+        sender.send(data("two ")).unwrap();
+        sender.send(data("three")).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", 3.into());
+        sender.send(Ok(Frame::trailers(trailers.clone()))).unwrap();
+        drop(sender);
+        let rest = original.collect().await.unwrap();
+        assert_eq!(rest.trailers(), Some(&trailers));
+        let rest = copy.collect().await.unwrap();
+        assert_eq!(rest.trailers(), Some(&trailers));
+        assert_eq!(rest.to_bytes(), "two three");
+        assert_eq!(fate.lost().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn the_original_goes_on_without_anybody_reading_the_copy() {
+        let (sender, body) = stream();
+        let (original, copy, fate) = tee(body, 1 << 20);
+        for _ in 0..100 {
+            sender.send(data(vec![b'x'; 1000])).unwrap();
+        }
+        drop(sender);
+        assert_eq!(original.collect().now_or_never().unwrap().unwrap().to_bytes().len(), 100_000);
+        assert_eq!(copy.collect().await.unwrap().to_bytes().len(), 100_000);
+        assert_eq!(fate.lost().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn past_the_bound_the_copy_is_lost_and_the_original_is_not() {
+        let (sender, body) = stream();
+        let (mut original, copy, fate) = tee(body, 10);
+        sender.send(data("0123456789")).unwrap();
+        assert!(taken(&mut original).is_some());
+        assert_eq!(fate.lost().now_or_never(), None, "exactly the bound");
+        sender.send(data("x")).unwrap();
+        drop(sender);
+        assert_eq!(original.collect().await.unwrap().to_bytes(), "x");
+        assert_eq!(fate.lost().now_or_never(), Some(Lost::TooLarge));
+        assert!(copy.collect().await.is_err(), "never taken for whole");
+    }
+
+    #[tokio::test]
+    async fn an_original_that_breaks_off_loses_its_copy() {
+        for dropped in [false, true] {
+            let (sender, body) = stream();
+            let (mut original, copy, fate) = tee(body, 100);
+            sender.send(data("one")).unwrap();
+            assert!(taken(&mut original).is_some());
+            if dropped {
+                drop(original);
+            } else {
+                sender.send(Err("cut".into())).unwrap();
+                assert!(original.collect().await.is_err());
+            }
+            assert_eq!(fate.lost().await, Lost::BrokenOff);
+            assert!(copy.collect().await.is_err(), "never taken for whole");
+        }
+    }
+
+    /// A body that knows its length and has not said its end yet.
+    struct Exactly(Option<Bytes>);
+
+    impl HttpBody for Exactly {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_knows_the_length_need_not_ask_for_the_end() {
+        let body = Body::boxed(Exactly(Some(Bytes::from_static(b"all"))));
+        let (mut original, copy, fate) = tee(body, 100);
+        assert_eq!(copy.size_hint().exact(), Some(3));
+        assert_eq!(taken(&mut original).unwrap(), "all");
+        drop(original);
+        assert_eq!(copy.collect().await.unwrap().to_bytes(), "all");
+        assert_eq!(fate.lost().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn the_copy_tells_how_much_is_left_of_it() {
+        let (mut original, mut copy, _fate) = tee(Body::from("hello"), 100);
+        assert_eq!((copy.size_hint().exact(), copy.is_end_stream()), (Some(5), false));
+        assert!(taken(&mut original).is_some());
+        assert_eq!(taken(&mut copy).unwrap(), "hello");
+        assert_eq!((copy.size_hint().exact(), copy.is_end_stream()), (Some(0), true));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_for_a_copy_that_nobody_wants() {
+        let (sender, body) = stream();
+        let (mut original, copy, fate) = tee(body, 1 << 20);
+        drop(copy);
+        sender.send(data(vec![b'x'; 1000])).unwrap();
+        assert!(taken(&mut original).is_some());
+        assert_eq!(fate.0.lock().bytes.capacity(), 0);
+        let (_sender, body) = stream();
+        let (original, copy, fate) = tee(body, 1 << 20);
+        drop(copy);
+        drop(original);
+        assert_eq!(fate.lost().now_or_never(), None, "its answer may still be awaited");
+    }
+}
