@@ -7,9 +7,9 @@ mod access_log;
 mod body;
 mod breakers;
 mod credentials;
+mod edge;
 #[allow(dead_code, unused_imports, reason = "edits of messages are not called by the flow yet")]
 mod edit;
-mod edge;
 mod explain;
 mod flow;
 mod forward;

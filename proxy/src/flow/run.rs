@@ -9,7 +9,6 @@ use crate::body::Outgoing;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::{Decision, Role, Routed, decide, draw, set_cookie, stay};
-use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot, Target};
 use http::{Method, Response};
 use std::sync::Arc;
