@@ -15,6 +15,7 @@ mod flow;
 mod forward;
 mod grpc;
 mod hygiene;
+pub mod limit;
 mod mockd_client;
 mod plan;
 mod policy;

@@ -1,6 +1,7 @@
 //! `rate_limit:` and `concurrency:` — how much is let through.
 
 use http::HeaderName;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,25 @@ pub struct Rate {
     pub per: Duration,
 }
 
+impl Rate {
+    /// The units of time that a rate may be written with.
+    pub const UNITS: [(&'static str, Duration); 4] = [
+        ("s", Duration::from_secs(1)),
+        ("m", Duration::from_secs(60)),
+        ("h", Duration::from_secs(3600)),
+        ("d", Duration::from_secs(24 * 3600)),
+    ];
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::UNITS.iter().find(|(_, per)| *per == self.per) {
+            Some((unit, _)) => write!(f, "{}/{unit}", self.count),
+            None => write!(f, "{}/{}s", self.count, self.per.as_secs_f64()),
+        }
+    }
+}
+
 /// Whose requests a limit counts together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitKey {
@@ -38,6 +58,16 @@ pub enum LimitKey {
     Header(HeaderName),
     /// `caller`: the service that calls, as far as it is known.
     Caller,
+}
+
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientIp => f.write_str("client_ip"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Caller => f.write_str("caller"),
+        }
+    }
 }
 
 /// `concurrency`.
