@@ -3,4 +3,6 @@
 //! Both keep what they count across reloads. What an answer to a refused request looks like is
 //! decided elsewhere; here are the numbers and header values that it needs.
 
+pub mod bulkhead;
 pub mod rate;
+mod total;

@@ -3,9 +3,9 @@
 use super::buckets::{Ask, Buckets};
 use super::refused::{Notice, Refused};
 use super::who::{Keys, Who};
+use crate::limit::total::Total;
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use stitch_config::model::RateLimit;
 
 /// A rule at work. Configurations share it for as long as it does not change.
@@ -18,33 +18,10 @@ pub(super) struct Limiter {
     counts: Arc<Counts>,
 }
 
-/// Totals, and how much of them the metrics have been told.
 #[derive(Debug, Default)]
 struct Counts {
     allowed: Total,
     refused: Total,
-}
-
-#[derive(Debug, Default)]
-struct Total {
-    count: AtomicU64,
-    told: AtomicU64,
-}
-
-impl Total {
-    fn add(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// What was counted since the last call. The registry makes these calls one at a time.
-    fn news(&self) -> u64 {
-        let count = self.get();
-        count.saturating_sub(self.told.swap(count, Ordering::Relaxed))
-    }
 }
 
 /// What a limit says of itself.
