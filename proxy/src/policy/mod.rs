@@ -3,16 +3,14 @@
 
 pub mod breaker;
 pub(crate) mod eject;
+mod gradient;
+#[cfg(test)]
+mod gradient_tests;
 mod latency;
 mod outcome;
 mod retry;
 
+pub(crate) use gradient::{Adaptive, Answer, Gradient};
 pub(crate) use latency::Latencies;
 pub(crate) use outcome::{Fault, Outcome};
 pub(crate) use retry::{Budget, Retrying, backoff, is_worth_another, may_repeat, retry_after};
-//! Decisions: plain data in, plain decision out. Time and randomness are passed in; nothing here
-//! reads a clock, waits or does I/O.
-mod gradient;
-#[cfg(test)]
-mod gradient_tests;
-pub(crate) use gradient::{Adaptive, Answer, Gradient};
