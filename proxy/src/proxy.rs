@@ -3,6 +3,7 @@
 
 use crate::access_log::AccessLog;
 use crate::body::Outgoing;
+use crate::breakers::Breakers;
 use crate::flow::{self, Begun, Call};
 use crate::hygiene::ViaToken;
 use crate::relay::hand_over;
@@ -30,6 +31,7 @@ pub struct Proxy {
     pub(crate) log: AccessLog,
     pub(crate) via: ViaToken,
     pub(crate) builtin: Builtin,
+    breakers: Arc<Breakers>,
     /// Requests that no declared service was meant to answer.
     pub(crate) nobody: Arc<ServiceState>,
 }
@@ -42,6 +44,7 @@ impl Proxy {
             log,
             via: ViaToken::new(fastrand::u64(..) >> 16),
             builtin,
+            breakers: Arc::default(),
             nobody: Arc::new(ServiceState::new("-".into())),
         })
     }
@@ -54,6 +57,11 @@ impl Proxy {
     /// Puts a new snapshot in force for requests that begin from now on.
     pub fn replace(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Every breaker; they outlive snapshots.
+    pub fn breakers(&self) -> &Arc<Breakers> {
+        &self.breakers
     }
 
     /// Sets a service's mode until the file changes it.
@@ -76,6 +84,7 @@ impl Proxy {
     /// Hands every counter to the metrics facade.
     pub fn publish_metrics(&self) {
         self.nobody.stats.publish();
+        self.breakers.publish();
         if !self.nobody.tcp.is_unused() {
             self.nobody.tcp.publish(&self.nobody.name);
         }
