@@ -20,6 +20,7 @@ mod yaml;
 pub mod data;
 pub mod model;
 pub mod near;
+pub mod notation;
 pub mod pattern;
 pub mod place;
 pub mod problem;

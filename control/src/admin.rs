@@ -1,6 +1,7 @@
 //! The routes of the admin listener.
 
 use crate::api::{ServiceView, SetModeRefused};
+use crate::breakers;
 use crate::guard::{self, Refusal};
 use crate::health::Readiness;
 use crate::prometheus::Metrics;
@@ -17,6 +18,7 @@ use std::future::Future;
 use std::sync::Arc;
 use stitch_config::model::{Mode, Secret};
 use stitch_net::{Body, Peer, Problem, Reason, Serve};
+use stitch_proxy::Breakers;
 use tower::ServiceExt;
 
 /// What the admin API needs of the process; the binary composes it.
@@ -30,6 +32,8 @@ pub trait View: Send + Sync + 'static {
     /// # Errors
     /// When there is no such service, or nothing could answer in that mode.
     fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeRefused>;
+    /// Every breaker.
+    fn breakers(&self) -> Arc<Breakers>;
     /// Hands counters to the metrics facade before they are rendered.
     fn publish_metrics(&self);
 }
@@ -37,7 +41,7 @@ pub trait View: Send + Sync + 'static {
 /// The admin API of one process.
 #[derive(Clone)]
 pub struct Admin {
-    view: Arc<dyn View>,
+    pub(crate) view: Arc<dyn View>,
     readiness: Arc<Readiness>,
     metrics: Metrics,
     token: Option<Secret>,
@@ -61,6 +65,7 @@ impl Admin {
             .route("/services", get(services))
             .route("/services/{name}", get(service))
             .route("/services/{name}/mode", put(set_mode))
+            .merge(breakers::routes())
             .method_not_allowed_fallback(wrong_method)
             .route_layer(middleware::from_fn_with_state(self.clone(), guarded))
             .with_state(self.clone());
@@ -131,7 +136,7 @@ async fn guarded(State(admin): State<Admin>, request: Request, next: Next) -> Re
     }
 }
 
-fn respond(problem: &Problem, request: &HeaderMap) -> Response {
+pub(crate) fn respond(problem: &Problem, request: &HeaderMap) -> Response {
     problem.respond(request).map(axum::body::Body::new)
 }
 
@@ -145,7 +150,7 @@ fn json(status: StatusCode, value: &Value) -> Response {
     response
 }
 
-fn data(value: impl serde::Serialize) -> Response {
+pub(crate) fn data(value: impl serde::Serialize) -> Response {
     json(StatusCode::OK, &json!({ "data": value }))
 }
 
@@ -241,8 +246,9 @@ async fn set_mode(
 
 async fn unknown(request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let problem = Problem::new(Reason::NoEndpoint, format!("the admin API has no {path}"))
-        .hint("it has /health/live, /health/ready, /metrics, /api/config, /api/services");
+    let problem = Problem::new(Reason::NoEndpoint, format!("the admin API has no {path}")).hint(
+        "it has /health/live, /health/ready, /metrics, /api/config, /api/services, /api/breakers",
+    );
     respond(&problem, request.headers())
 }
 

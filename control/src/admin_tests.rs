@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, OnceLock};
 use stitch_config::model::{Mode, Secret};
 use stitch_net::Body;
-use stitch_proxy::Reading;
+use stitch_proxy::{Breakers, Reading};
 
 /// A process with one service.
 #[derive(Default)]
-struct Process {
-    mode: Mutex<Option<Mode>>,
+pub(crate) struct Process {
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) mode: Mutex<Option<Mode>>,
 }
 
 impl View for Process {
@@ -55,13 +56,18 @@ impl View for Process {
         }
     }
 
+    fn breakers(&self) -> Arc<Breakers> {
+        self.breakers.clone()
+    }
+
     fn publish_metrics(&self) {
+        self.breakers.publish();
         metrics::counter!("stitch_test_total").absolute(7);
     }
 }
 
 /// One recorder per test process.
-fn recorder() -> Metrics {
+pub(crate) fn recorder() -> Metrics {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
     METRICS.get_or_init(|| Metrics::install().unwrap()).clone()
 }
@@ -80,7 +86,12 @@ fn api(token: Option<&str>) -> Api {
     Api { gate: AdminGate(admin.router()), public, readiness }
 }
 
-async fn ask(gate: &AdminGate, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+pub(crate) async fn ask(
+    gate: &AdminGate,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> (StatusCode, String) {
     let request = Request::builder().method(method).uri(path).header("host", "localhost:9900");
     let request = request.body(Body::from(body.to_owned())).unwrap();
     read(gate.answer(request).await).await
@@ -92,7 +103,7 @@ async fn read(response: http::Response<Body>) -> (StatusCode, String) {
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-fn json_of(text: &str) -> Value {
+pub(crate) fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! The admin API: health, metrics, the configuration in force, services and their modes.
+//! The admin API: health, metrics, the configuration in force, services and their modes, breakers.
 //!
 //! Starts small. Every `/api/*` success is `{"data": …}`, every error problem+json. `/health/*` and
 //! `/metrics` are public; the rest is guarded against browsers and, off loopback, by a token.
@@ -7,6 +7,9 @@ mod admin;
 #[cfg(test)]
 mod admin_tests;
 mod api;
+mod breakers;
+#[cfg(test)]
+mod breakers_tests;
 mod guard;
 mod health;
 mod prometheus;

@@ -26,7 +26,7 @@ use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Proxied, Workers};
 use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
-    TransparentPort,
+    TransparentPort, watch_breakers,
 };
 
 /// How long the ready line waits for commands that are starting: their first start may compile.
@@ -106,6 +106,7 @@ async fn run(
     let (engine, credentials) = (&prepared.engine, prepared.credentials.clone());
     let snapshot = compile(&config, engine, remote.as_ref(), &bound.own(), credentials, None);
     let proxy = Proxy::new(snapshot, log, control.builtin());
+    spawn_warden(&proxy, &drain);
     let events = match &options.behind {
         Behind::Everything => Some(start_events(&config, &proxy, &prepared.engine).await?),
         Behind::Mockd(_) => None,
@@ -187,6 +188,17 @@ async fn start_events(
     engine.publish_to(events.publisher());
     events.update(engine).await;
     Ok((events, name))
+}
+
+/// Makes time pass for breakers, and ends the streams of those who follow them, which would hold up
+/// the end of the process.
+fn spawn_warden(proxy: &Proxy, drain: &Drain) {
+    let (breakers, ending) = (proxy.breakers().clone(), drain.begun());
+    tokio::spawn(watch_breakers(breakers.clone()));
+    tokio::spawn(async move {
+        ending.cancelled().await;
+        breakers.transitions().close();
+    });
 }
 
 fn worker_count(config: &Config) -> usize {

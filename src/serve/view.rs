@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use stitch_config::model::{Kind, Mode, Service};
 use stitch_control::{Counters, EndpointView, ServiceView, SetModeRefused, View};
-use stitch_proxy::{Reading, SetModeError};
+use stitch_proxy::{Breakers, Reading, SetModeError};
 
 impl View for Running {
     fn config(&self) -> Value {
@@ -58,6 +58,10 @@ impl View for Running {
             SetModeError::Unknown => SetModeRefused::Unknown(self.near(service)),
             SetModeError::Impossible(why) => SetModeRefused::Impossible(why.to_owned()),
         })
+    }
+
+    fn breakers(&self) -> Arc<Breakers> {
+        self.proxy.breakers().clone()
     }
 
     fn publish_metrics(&self) {
