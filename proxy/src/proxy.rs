@@ -40,11 +40,11 @@ impl Proxy {
     /// A proxy with its first snapshot.
     pub fn new(snapshot: Snapshot, log: AccessLog, builtin: Builtin) -> Arc<Self> {
         Arc::new(Self {
+            breakers: snapshot.breakers().clone(),
             snapshot: ArcSwap::from_pointee(snapshot),
             log,
             via: ViaToken::new(fastrand::u64(..) >> 16),
             builtin,
-            breakers: Arc::default(),
             nobody: Arc::new(ServiceState::new("-".into())),
         })
     }
@@ -97,7 +97,6 @@ impl Proxy {
                 service.state.tcp.publish(&service.declared.name);
             }
         }
-        snapshot.breakers().publish();
         for plan in snapshot.plans.values() {
             // `service@route`.
             let service = plan.id.split('@').next().unwrap_or_default();
