@@ -55,5 +55,5 @@ pub use stats::{Reading, Source};
 pub use transparent::TransparentPort;
 pub use upstream::{
     Ask, Condition, Endpoint, EndpointSet, EndpointState, EndpointView, InFlight, Picked, cookie,
-    key_of, set_cookie,
+    follow_names, key_of, set_cookie,
 };

@@ -4,7 +4,7 @@ use crate::credentials::Credentials;
 use crate::plan::{Blueprint, Kept, Plan};
 use crate::relay::TcpStats;
 use crate::stats::ServiceStats;
-use crate::upstream::{Endpoint, EndpointSet, Speaks};
+use crate::upstream::{EndpointSet, Speaks};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use stitch_config::model::{Mode, Service as Declared};
@@ -67,19 +67,16 @@ impl Service {
         previous: Option<&Self>,
         kept: &Kept,
     ) -> Self {
-        let before = previous.map(|previous| previous.endpoints.all());
-        let same = before.as_ref().map_or(&[][..], |before| before.as_slice());
         let endpoints = declared
             .upstreams
             .iter()
-            .map(|upstream| {
-                let tls = credentials.of(declared, upstream);
-                let same = same.iter().find(|endpoint| endpoint.is(upstream, tls.as_ref()));
-                same.cloned().unwrap_or_else(|| Arc::new(Endpoint::declared(upstream, tls)))
-            })
-            .collect();
+            .map(|upstream| (upstream.clone(), credentials.of(declared, upstream)));
         let before = previous.map(|previous| &*previous.endpoints);
-        let endpoints = EndpointSet::new(endpoints, &declared.policies, before, Instant::now());
+        let now = Instant::now();
+        let endpoints = EndpointSet::new(endpoints, &declared.policies, before, now);
+        if declared.health_check.is_none() {
+            endpoints.unchecked(now);
+        }
         let endpoints = Arc::new(endpoints);
         let state = match previous {
             Some(previous) => {

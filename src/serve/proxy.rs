@@ -26,7 +26,7 @@ use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Proxied, Workers};
 use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
-    TransparentPort, watch_breakers,
+    TransparentPort, follow_names, watch_breakers,
 };
 
 /// How long the ready line waits for commands that are starting: their first start may compile.
@@ -107,6 +107,7 @@ async fn run(
     let snapshot = compile(&config, engine, remote.as_ref(), &bound.own(), credentials, None);
     let proxy = Proxy::new(snapshot, log, control.builtin());
     spawn_warden(&proxy, &drain);
+    tokio::spawn(follow_names(proxy.clone()));
     let events = match &options.behind {
         Behind::Everything => Some(start_events(&config, &proxy, &prepared.engine).await?),
         Behind::Mockd(_) => None,

@@ -3,6 +3,7 @@
 use super::endpoint::{Endpoint, Tls};
 use super::wire::{Stream, Wire};
 use super::{own, resolve};
+use smallvec::smallvec;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -134,7 +135,11 @@ async fn connect_tcp(
     deadline: Instant,
     limit: Duration,
 ) -> Result<TcpStream, ConnectError> {
-    let addresses = match timeout_at(deadline, resolve::resolve(host)).await {
+    let found = match endpoint.pinned() {
+        Some(ip) => Ok(Ok(smallvec![ip])),
+        None => timeout_at(deadline, resolve::resolve(host)).await,
+    };
+    let addresses = match found {
         Err(_elapsed) => return Err(ConnectError::Timeout(None, limit)),
         Ok(Err(error)) => return Err(ConnectError::Dns(error)),
         Ok(Ok(addresses)) => addresses,
@@ -158,13 +163,19 @@ async fn connect_tcp(
                 _ => last = Some(ConnectError::Refused(address, error)),
             },
             Err(_elapsed) => {
-                resolve::forget(host);
+                lost(endpoint, host);
                 return Err(ConnectError::Timeout(Some(address), limit));
             }
         }
     }
-    resolve::forget(host);
+    lost(endpoint, host);
     Err(last.unwrap_or_else(|| ConnectError::Dns(io::ErrorKind::NotFound.into())))
+}
+
+/// Has the name asked for anew.
+fn lost(endpoint: &Endpoint, host: &str) {
+    resolve::forget(host);
+    endpoint.is_unreachable();
 }
 
 async fn connect_unix(

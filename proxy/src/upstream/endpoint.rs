@@ -1,13 +1,14 @@
 //! One address that requests, or bytes, can be sent to.
 
 use super::balance::{self, Condition};
+use super::names::Name;
 use http::HeaderValue;
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use stitch_config::model::{Scheme, Upstream, UpstreamAddress};
 use stitch_net::tls::{ClientFiles, ClientTls, TlsError};
 use tokio::time::Instant;
@@ -41,14 +42,18 @@ pub struct Endpoint {
     pub weight: u32,
     /// Its url, as in the file.
     pub url: String,
-    /// Names it in sticky cookies and on rings: the same in every process, whatever its position.
-    pub token: u64,
     /// Used only when no endpoint of a lower tier is fit.
     pub tier: u8,
     /// How it is doing.
     pub condition: Condition,
     /// For targets that nobody declared.
     pub guard: Option<Arc<dyn AddressGuard>>,
+    /// Names it in sticky cookies and on rings: the same in every process, whatever its position.
+    token: AtomicU64,
+    /// The one of its name's addresses that it stands for, if there are several.
+    pinned: Mutex<Option<IpAddr>>,
+    /// Its name, if that may have several addresses.
+    name: Option<Arc<Name>>,
     /// Whether it chose HTTP/1 when it was last asked.
     prefers_h1: AtomicBool,
 }
@@ -108,7 +113,7 @@ impl Endpoint {
             base_path: upstream.base_path.clone(),
             weight: upstream.weight,
             tier: upstream.tier,
-            token: balance::hash(upstream.to_string().as_bytes()),
+            token: AtomicU64::new(balance::hash(upstream.to_string().as_bytes())),
             url: upstream.to_string(),
             ..Self::new(upstream.scheme, upstream.address.clone(), &upstream.authority())
         }
@@ -141,7 +146,9 @@ impl Endpoint {
             base_path: String::new(),
             weight: 1,
             url: String::new(),
-            token: 0,
+            token: AtomicU64::new(0),
+            pinned: Mutex::new(None),
+            name: None,
             tier: 1,
             condition: Condition::new(Instant::now()),
             guard: None,
@@ -153,7 +160,49 @@ impl Endpoint {
     pub fn without_tls(&self) -> Self {
         let authority = self.host.to_str().unwrap_or_default();
         let guard = self.guard.clone();
-        Self { guard, ..Self::new(Scheme::Tcp, self.address.clone(), authority) }
+        let (name, pinned) = (self.name.clone(), Mutex::new(self.pinned()));
+        let address = self.address.clone();
+        Self { guard, name, pinned, ..Self::new(Scheme::Tcp, address, authority) }
+    }
+
+    /// One of those that a name stands for.
+    pub(super) fn named(self, name: Option<Arc<Name>>) -> Self {
+        Self { name, ..self }
+    }
+
+    /// What names it in sticky cookies and on rings.
+    pub fn token(&self) -> u64 {
+        self.token.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_token(&self, token: u64) {
+        self.token.store(token, Ordering::Relaxed);
+    }
+
+    /// The address that it stands for, if its name has several.
+    pub fn pinned(&self) -> Option<IpAddr> {
+        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn pin(&self, address: Option<IpAddr>) {
+        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// No connection could be made: its name may have other addresses by now.
+    pub(super) fn is_unreachable(&self) {
+        if let Some(name) = &self.name {
+            name.doubt();
+        }
+    }
+
+    /// Where it is, down to the address.
+    pub fn shown(&self) -> String {
+        match (&self.address, self.pinned()) {
+            (UpstreamAddress::Host { port, .. }, Some(ip)) => {
+                SocketAddr::new(ip, *port).to_string()
+            }
+            _ => self.to_string(),
+        }
     }
 
     /// Whether a reload can keep this endpoint for what the file now says.

@@ -4,6 +4,7 @@ mod balance;
 mod endpoint;
 
 mod connect;
+mod names;
 mod own;
 mod resolve;
 mod wire;
@@ -25,6 +26,7 @@ pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
 pub(crate) use head::{H2Headers, HeaderSink, RequestHead};
+pub use names::follow_names;
 pub(crate) use own::{is_own, watch_own};
 pub(crate) use resolve::resolve;
 pub(crate) use send::{Limits, SendError, send};

@@ -42,7 +42,7 @@ pub(crate) async fn resolve(host: &str) -> io::Result<Addresses> {
         return Ok(addresses);
     }
     let found = tokio::net::lookup_host((host, 0)).await?;
-    let addresses: Addresses = found.map(|address| address.ip()).take(16).collect();
+    let addresses: Addresses = found.map(|address| address.ip()).take(64).collect();
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }

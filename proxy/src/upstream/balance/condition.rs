@@ -95,6 +95,13 @@ impl Condition {
         (until != 0).then(|| self.time(until))
     }
 
+    /// Forgets every failure, and that it was ejected for them.
+    pub(super) fn forgive(&self) {
+        self.ejected_until.store(0, Ordering::Release);
+        self.probe.store(0, Ordering::Release);
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
     /// Begins to warm up.
     pub(super) fn warm_up(&self, now: Instant) {
         self.fit_since.store(self.stamp(now), Ordering::Release);

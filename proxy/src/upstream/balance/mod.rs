@@ -2,6 +2,7 @@
 
 mod alias;
 mod condition;
+mod group;
 mod in_flight;
 mod key;
 mod latency;

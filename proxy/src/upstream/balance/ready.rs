@@ -109,7 +109,7 @@ impl Ready {
         let mark = |member: &Arc<Endpoint>| marks.get(&member.id).copied().unwrap_or(Mark::Out);
         let marks = ring.iter().flat_map(|ring| ring.members.iter().map(mark)).collect();
         let tokens = match rules.balance {
-            Balance::Sticky(_) => fit.iter().map(|member| member.token).zip(0..).collect(),
+            Balance::Sticky(_) => fit.iter().map(|member| member.token()).zip(0..).collect(),
             _ => HashMap::new(),
         };
         let mean = weights.iter().sum::<u64>() as f64 / weights.len().max(1) as f64;

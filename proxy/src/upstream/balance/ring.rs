@@ -18,6 +18,8 @@ pub(super) struct Ring {
     /// Whose each place is.
     places: Box<[u16]>,
     pub(super) members: Box<[Arc<Endpoint>]>,
+    /// What each of them was called when the ring was made.
+    tokens: Box<[u64]>,
 }
 
 impl Ring {
@@ -30,9 +32,10 @@ impl Ring {
             shift += 4;
         }
         let (mut buckets, mut index) = (Vec::with_capacity(members.len()), HashMap::new());
-        for (position, member) in (0_u16..).zip(members) {
+        let tokens: Box<[u64]> = members.iter().map(|member| member.token()).collect();
+        for ((position, member), token) in (0_u16..).zip(members).zip(&tokens) {
             // One that is declared twice has two places, not one that is shared.
-            let node = (0..).map(|nth| node(member.token, nth)).find(|n| !index.contains_key(n));
+            let node = (0..).map(|nth| node(*token, nth)).find(|n| !index.contains_key(n));
             let Some(node) = node else { continue };
             index.insert(node, position);
             let units = (u64::from(member.weight) * UNIT) >> shift;
@@ -49,12 +52,14 @@ impl Ring {
             }
         }
         let members = members.iter().map(|member| (*member).clone()).collect();
-        Self { continuum, places: places.into(), members }
+        Self { continuum, places: places.into(), members, tokens }
     }
 
     /// Whether it is the ring of these.
     pub(super) fn is_of(&self, members: &[&Arc<Endpoint>]) -> bool {
-        self.members.iter().map(|one| one.id).eq(members.iter().map(|one| one.id))
+        let now = members.iter().map(|one| (one.id, one.token()));
+        let then = self.members.iter().zip(&self.tokens).map(|(one, token)| (one.id, *token));
+        then.eq(now)
     }
 
     /// Members (by position) in the order in which a key asks them, some of them several times.

@@ -1,18 +1,21 @@
 //! The endpoints of one service: who of them is fit, and which one gets the next request.
 
 use super::condition::Fitness;
+use super::group::Group;
 use super::in_flight::InFlight;
 use super::ready::Ready;
 use super::view::{EndpointState, EndpointView};
 use crate::policy::eject;
-use crate::upstream::Endpoint;
+use crate::upstream::names::Name;
+use crate::upstream::{Endpoint, Tls};
 use arc_swap::{ArcSwap, Guard};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
-use stitch_config::model::{Balance, Eject, Policies};
+use stitch_config::model::{Balance, Eject, Policies, Upstream};
 use tokio::time::Instant;
 
 /// What a request asks of a set.
@@ -58,6 +61,9 @@ impl Rules {
 /// All endpoints of a service.
 pub struct EndpointSet {
     rules: Rules,
+    /// The urls in the order of the file, and who stands for each.
+    groups: Mutex<Vec<Group>>,
+    /// Everybody of them.
     members: ArcSwap<Vec<Arc<Endpoint>>>,
     ready: ArcSwap<Ready>,
     shared: Arc<Shared>,
@@ -83,7 +89,7 @@ impl EndpointSet {
     /// The endpoints of a service as its policies want them chosen. State of its predecessor is
     /// taken over.
     pub fn new(
-        members: Vec<Arc<Endpoint>>,
+        declared: impl IntoIterator<Item = (Upstream, Option<Tls>)>,
         policies: &Policies,
         previous: Option<&Self>,
         now: Instant,
@@ -94,15 +100,33 @@ impl EndpointSet {
             eject: policies.eject.get().copied(),
         };
         let shared = previous.map(|previous| previous.shared.clone()).unwrap_or_default();
-        if let Some(previous) = previous.filter(|previous| !previous.is_empty()) {
-            let before = previous.all();
-            let is_new = |member: &&Arc<Endpoint>| !before.iter().any(|one| one.id == member.id);
-            members.iter().filter(is_new).for_each(|member| member.condition.warm_up(now));
+        let mut kept = previous.map(|previous| previous.groups().clone()).unwrap_or_default();
+        let is_first = kept.is_empty();
+        let keep = |(upstream, tls): (Upstream, Option<Tls>)| match kept
+            .iter()
+            .position(|group| group.is(&upstream, tls.as_ref()))
+        {
+            Some(position) => kept.swap_remove(position),
+            None => {
+                let group = Group::new(upstream, tls);
+                if !is_first {
+                    group.endpoints().for_each(|endpoint| endpoint.condition.warm_up(now));
+                }
+                group
+            }
+        };
+        let groups: Vec<_> = declared.into_iter().map(keep).collect();
+        let members: Vec<_> = groups.iter().flat_map(Group::endpoints).cloned().collect();
+        let ejected = previous.is_some_and(|previous| previous.rules.eject.is_some());
+        if ejected && rules.eject.is_none() {
+            members.iter().for_each(|member| member.condition.forgive());
+            shared.version.fetch_add(1, Ordering::AcqRel);
         }
         let version = shared.version.load(Ordering::Acquire);
         let ready = Ready::new(&members, &rules, version, None, now);
         Self {
             rules,
+            groups: Mutex::new(groups),
             members: ArcSwap::from_pointee(members),
             ready: ArcSwap::from_pointee(ready),
             shared,
@@ -112,6 +136,41 @@ impl EndpointSet {
     /// Every endpoint, those included that are not fit.
     pub fn all(&self) -> Guard<Arc<Vec<Arc<Endpoint>>>> {
         self.members.load()
+    }
+
+    /// The names that may have several addresses.
+    pub(crate) fn names(&self) -> Vec<Arc<Name>> {
+        self.groups().iter().filter_map(|group| group.name.clone()).collect()
+    }
+
+    /// What a name resolves to now.
+    pub(crate) fn resolved(&self, host: &str, addresses: &[IpAddr], now: Instant) {
+        self.change(now, |_| {
+            let mut groups = self.groups();
+            let of_name =
+                |group: &&mut Group| group.name.as_ref().is_some_and(|name| name.is(host));
+            let mut changed = false;
+            for group in groups.iter_mut().filter(of_name) {
+                changed |= group.resolved(addresses, |added| added.condition.warm_up(now));
+            }
+            if changed {
+                let members = groups.iter().flat_map(Group::endpoints).cloned().collect();
+                self.members.store(Arc::new(members));
+            }
+            changed
+        });
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Vec<Group>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has nobody checked any longer: what checks found is forgotten.
+    pub(crate) fn unchecked(&self, now: Instant) {
+        let unwell = |one: &&Arc<Endpoint>| one.condition.unwell.load(Ordering::Acquire);
+        for endpoint in self.all().iter().filter(unwell) {
+            self.mark_well(endpoint.id, true, now);
+        }
     }
 
     /// How endpoints are chosen: tells what a request has to say.
@@ -164,7 +223,7 @@ impl EndpointSet {
         let endpoint = choice.endpoint.clone();
         let in_flight = InFlight::on(endpoint.clone(), self.total(), choice.probe);
         let sticky = choice.is_new && matches!(self.rules.balance, Balance::Sticky(_));
-        let cookie = sticky.then(|| format!("{:016x}", endpoint.token));
+        let cookie = sticky.then(|| format!("{:016x}", endpoint.token()));
         Some(Picked { endpoint, in_flight, cookie })
     }
 
@@ -183,8 +242,9 @@ impl EndpointSet {
         self.change(now, |_| {
             condition.unwell.store(!well, Ordering::Release);
             if well {
-                self.take_back(&endpoint, now);
+                take_back(&endpoint, now);
             }
+            true
         });
     }
 
@@ -193,10 +253,7 @@ impl EndpointSet {
         let Some(endpoint) = self.find(id) else { return };
         self.change(now, |_| match out {
             true => self.put_out(&endpoint, now),
-            false if endpoint.condition.ejected_until().is_some() => {
-                self.take_back(&endpoint, now);
-            }
-            false => {}
+            false => endpoint.condition.ejected_until().is_some() && take_back(&endpoint, now),
         });
     }
 
@@ -204,7 +261,6 @@ impl EndpointSet {
     pub fn observe(&self, endpoint: &Endpoint, took: Duration, failed: bool, now: Instant) {
         let condition = &endpoint.condition;
         condition.observe_latency(took, failed, now);
-        let Some(policy) = &self.rules.eject else { return };
         let doubted = condition.failures.load(Ordering::Relaxed) > 0;
         if !failed && !doubted && condition.ejected_until().is_none() {
             return;
@@ -222,27 +278,29 @@ impl EndpointSet {
             true => condition.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1),
             false => 0,
         };
-        if failed && failures < policy.consecutive && condition.ejected_until().is_none() {
+        let enough = self.rules.eject.is_some_and(|policy| failures >= policy.consecutive);
+        if failed && !enough && condition.ejected_until().is_none() {
             return;
         }
         self.change(now, |members| match condition.fitness(now) {
-            Fitness::Fit if failed && self.may_eject(policy, members, endpoint.id, now) => {
-                self.put_out(&endpoint, now);
+            Fitness::Fit if failed => {
+                self.may_eject(members, endpoint.id, now) && self.put_out(&endpoint, now)
             }
             Fitness::Probing if failed => self.put_out(&endpoint, now),
-            Fitness::Probing => self.take_back(&endpoint, now),
-            Fitness::Fit | Fitness::Unwell | Fitness::Ejected => {}
+            Fitness::Probing => take_back(&endpoint, now),
+            Fitness::Fit | Fitness::Unwell | Fitness::Ejected => false,
         });
     }
 
-    fn may_eject(&self, policy: &Eject, members: &[Arc<Endpoint>], id: u64, now: Instant) -> bool {
+    fn may_eject(&self, members: &[Arc<Endpoint>], id: u64, now: Instant) -> bool {
+        let Some(policy) = &self.rules.eject else { return false };
         let out = members.iter().filter(|one| one.condition.ejected_until().is_some()).count();
         let fit = |one: &&Arc<Endpoint>| one.id != id && one.condition.fitness(now) == Fitness::Fit;
         let others_fit = members.iter().filter(fit).count();
         eject::may_eject(policy, members.len(), out, others_fit)
     }
 
-    fn put_out(&self, endpoint: &Endpoint, now: Instant) {
+    fn put_out(&self, endpoint: &Endpoint, now: Instant) -> bool {
         let condition = &endpoint.condition;
         let lasts = self.rules.patience();
         condition.ejected_at.store(condition.stamp(now), Ordering::Release);
@@ -250,26 +308,20 @@ impl EndpointSet {
         condition.probe.store(0, Ordering::Release);
         let mut ejections = self.shared.ejections.lock().unwrap_or_else(PoisonError::into_inner);
         *ejections.entry(endpoint.to_string()).or_default() += 1;
-    }
-
-    fn take_back(&self, endpoint: &Endpoint, now: Instant) {
-        let condition = &endpoint.condition;
-        condition.ejected_until.store(0, Ordering::Release);
-        condition.probe.store(0, Ordering::Release);
-        condition.failures.store(0, Ordering::Relaxed);
-        condition.warm_up(now);
+        true
     }
 
     fn find(&self, id: u64) -> Option<Arc<Endpoint>> {
         self.all().iter().find(|endpoint| endpoint.id == id).cloned()
     }
 
-    /// Changes an endpoint's condition, and has the picks that follow see it.
-    fn change(&self, now: Instant, change: impl FnOnce(&[Arc<Endpoint>])) {
+    /// Changes something if need be, and has the picks that follow see it.
+    fn change(&self, now: Instant, change: impl FnOnce(&[Arc<Endpoint>]) -> bool) {
         let held = self.shared.change.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&self.all());
-        self.shared.version.fetch_add(1, Ordering::AcqRel);
-        self.rebuild(&held, now);
+        if change(&self.all()) {
+            self.shared.version.fetch_add(1, Ordering::AcqRel);
+            self.rebuild(&held, now);
+        }
     }
 
     fn rebuild(&self, _held: &MutexGuard<'_, ()>, now: Instant) {
@@ -304,6 +356,12 @@ impl fmt::Debug for EndpointSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all().iter().map(ToString::to_string)).finish()
     }
+}
+
+fn take_back(endpoint: &Endpoint, now: Instant) -> bool {
+    endpoint.condition.forgive();
+    endpoint.condition.warm_up(now);
+    true
 }
 
 fn nanos(time: Duration) -> u64 {

@@ -5,6 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 struct Lab {
     set: EndpointSet,
+    upstreams: Vec<(Upstream, Option<Tls>)>,
     ids: Vec<u64>,
     now: Instant,
     random: fastrand::Rng,
@@ -21,12 +22,25 @@ impl Lab {
     }
 
     fn of(upstreams: impl Iterator<Item = Upstream>, policies: &Policies) -> Self {
-        let members: Vec<_> =
-            upstreams.map(|upstream| Arc::new(Endpoint::declared(&upstream, None))).collect();
-        let ids = members.iter().map(|member| member.id).collect();
+        let upstreams: Vec<_> = upstreams.map(|upstream| (upstream, None)).collect();
         let now = Instant::now();
-        let set = EndpointSet::new(members, policies, None, now);
-        Self { set, ids, now, random: fastrand::Rng::with_seed(7) }
+        let set = EndpointSet::new(upstreams.clone(), policies, None, now);
+        let mut lab =
+            Self { set, upstreams, ids: Vec::new(), now, random: fastrand::Rng::with_seed(7) };
+        lab.count();
+        lab
+    }
+
+    fn count(&mut self) {
+        self.ids = self.set.all().iter().map(|member| member.id).collect();
+    }
+
+    /// The file was written anew; returns the set that it replaces.
+    fn reload(&mut self, policies: &Policies) -> EndpointSet {
+        let after = EndpointSet::new(self.upstreams.clone(), policies, Some(&self.set), self.now);
+        let before = std::mem::replace(&mut self.set, after);
+        self.count();
+        before
     }
 
     fn pick(&mut self, avoid: &[usize]) -> Option<(usize, InFlight)> {
@@ -425,11 +439,9 @@ fn a_recovered_endpoint_warms_up() {
 fn who_is_added_warms_up_and_who_is_there_at_the_start_does_not() {
     let policies = Policies { slow_start: Setting::On(10 * SECOND), ..Policies::default() };
     let mut lab = Lab::new(&[1], &policies);
-    let mut members = lab.set.all().to_vec();
-    members.push(Arc::new(Endpoint::declared(&Upstream::http("10.0.0.9", 9), None)));
-    lab.ids = members.iter().map(|member| member.id).collect();
+    lab.upstreams.push((Upstream::http("10.0.0.9", 9), None));
     lab.now += SECOND;
-    lab.set = EndpointSet::new(members, &policies, Some(&lab.set), lab.now);
+    lab.reload(&policies);
     assert_fair(&lab.hits(60_000), &[20, 2]);
 }
 
@@ -491,9 +503,7 @@ fn picks_go_on_while_everything_changes() {
 #[test]
 fn what_a_request_of_before_a_reload_finds_out_counts_after_it() {
     let mut lab = Lab::new(&[1, 1], &eject(0.5));
-    let members = lab.set.all().to_vec();
-    let after = EndpointSet::new(members, &eject(0.5), Some(&lab.set), lab.now);
-    let before = std::mem::replace(&mut lab.set, after);
+    let before = lab.reload(&eject(0.5));
     let endpoint = before.find(lab.ids[0]).unwrap();
     (0..3).for_each(|_| before.observe(&endpoint, Duration::ZERO, true, lab.now));
     assert_eq!(lab.hits(100), [0, 100]);
@@ -515,4 +525,79 @@ fn the_view_needs_no_traffic() {
     lab.now += 10 * SECOND;
     assert_eq!(lab.set.view(lab.now)[0].state, EndpointState::Probing);
     assert_eq!(serde_json::to_value(&lab.set.view(lab.now)[0]).unwrap()["state"], "probing");
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_while_its_policies_stand() {
+    let mut lab = Lab::new(&[1, 1, 1], &eject(0.7));
+    lab.now += SECOND;
+    (0..3).for_each(|_| lab.observe(0, true));
+    lab.well(1, false);
+    let ids = lab.ids.clone();
+    lab.upstreams.rotate_left(1);
+    lab.reload(&eject(0.7));
+    assert_eq!(lab.ids, [ids[1], ids[2], ids[0]]);
+    assert_eq!(lab.hits(100), [0, 100, 0]);
+
+    lab.reload(&Policies::default());
+    let hits = lab.hits(100);
+    assert!(hits[0] == 0 && hits[2] > 0, "nobody ejects any longer: {hits:?}");
+    lab.set.unchecked(lab.now);
+    assert!(lab.hits(100)[0] > 0);
+}
+
+#[test]
+fn who_is_put_out_by_hand_comes_back_without_a_policy_too() {
+    let mut lab = Lab::new(&[1, 1], &Policies::default());
+    lab.now += SECOND;
+    lab.set.eject(lab.ids[0], true, lab.now);
+    assert_eq!(lab.hits(100), [0, 100]);
+    lab.now += Eject::default().lasts;
+    let (probe, held) = lab.pick(&[]).unwrap();
+    assert!(probe == 0 && held.is_probe());
+    lab.observe(0, false);
+    drop(held);
+    assert!(lab.hits(100)[0] > 0);
+    lab.set.eject(lab.ids[0], true, lab.now);
+    lab.set.eject(lab.ids[0], false, lab.now);
+    assert!(lab.hits(100)[0] > 0);
+}
+
+#[test]
+fn an_address_that_is_declared_twice_stays_two_over_a_reload() {
+    let twice = || std::iter::repeat_n(Upstream::http("10.0.0.1", 80), 2);
+    let mut lab = Lab::of(twice(), &Policies::default());
+    let mut before = lab.ids.clone();
+    lab.reload(&Policies::default());
+    lab.ids.sort_unstable();
+    before.sort_unstable();
+    assert!(lab.ids == before && before[0] != before[1]);
+}
+
+#[test]
+fn addresses_of_a_name_come_and_go() {
+    let policies = Policies { slow_start: Setting::On(10 * SECOND), ..Policies::default() };
+    let upstream = Upstream { weight: 3, tier: 2, ..Upstream::http("users", 80) };
+    let mut lab = Lab::of(std::iter::once(upstream), &policies);
+    let ips = |last: &[u8]| -> Vec<IpAddr> {
+        last.iter().map(|last| IpAddr::from([10, 0, 0, *last])).collect()
+    };
+    let one = lab.ids[0];
+    lab.set.resolved("users", &ips(&[1, 2]), lab.now);
+    lab.count();
+    assert_eq!((lab.ids.len(), lab.ids[0]), (2, one));
+    assert_fair(&lab.hits(40_000), &[1, 1]);
+    let view = lab.set.view(lab.now);
+    assert_eq!((view[1].address.as_str(), view[1].url.as_str()), ("10.0.0.2:80", "http://users"));
+    assert_eq!((view[1].weight, view[1].tier), (3, 2));
+
+    lab.now += SECOND;
+    let kept = lab.ids[1];
+    lab.set.resolved("users", &ips(&[2, 3]), lab.now);
+    lab.count();
+    assert_eq!((lab.ids.len(), lab.ids[0]), (2, kept));
+    assert_fair(&lab.hits(60_000), &[20, 2]);
+    lab.set.resolved("others", &ips(&[9]), lab.now);
+    lab.reload(&policies);
+    assert_eq!((lab.ids.len(), lab.ids[0]), (2, kept), "a reload asks nobody anew");
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// One endpoint of a service, now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EndpointView {
-    /// Where it is: `host:port`, or `unix:/path`.
+    /// Where it is: `host:port`, or `unix:/path`. The address itself if its name has several.
     pub address: String,
     /// The url in the file.
     pub url: String,
@@ -85,7 +85,7 @@ impl EndpointView {
         };
         let ejected = condition.ejected_until().map(left).filter(|left| !left.is_zero());
         Self {
-            address: endpoint.to_string(),
+            address: endpoint.shown(),
             url: endpoint.url.clone(),
             weight: endpoint.weight,
             tier: endpoint.tier,
