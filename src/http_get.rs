@@ -8,7 +8,6 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -35,17 +34,7 @@ pub(crate) async fn get(authority: &str, path: &str, limit: Duration) -> io::Res
 }
 
 async fn exchange(authority: &str, path: &str) -> io::Result<Answer> {
-    over(TcpStream::connect(authority).await?, authority, path).await
-}
-
-/// The same over a connection that is there already.
-///
-/// # Errors
-/// When the other side does not answer HTTP.
-pub(crate) async fn over<S>(stream: S, authority: &str, path: &str) -> io::Result<Answer>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
+    let stream = TcpStream::connect(authority).await?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let request = Request::get(path)

@@ -14,6 +14,7 @@ mod explain;
 mod flow;
 mod forward;
 mod grpc;
+pub mod health;
 mod hygiene;
 pub mod limit;
 mod mockd_client;

@@ -5,10 +5,8 @@
 //! [`Supervisor`] holds one keeper per command and survives reloads. When stitch itself is killed
 //! (SIGKILL) its programs live on: asking the kernel to end them would need unsafe code.
 
-mod ask;
 mod board;
 mod group;
-mod grpc;
 mod keeper;
 mod output;
 mod plan;

@@ -1,9 +1,10 @@
 //! Whether a command answers yet.
 
-use super::ask;
-use super::target::{Target, Trouble};
+use super::target::Target;
+use http::StatusCode;
 use std::time::Duration;
 use stitch_config::model::{Kind, Service};
+use stitch_proxy::health::ask::{self, Trouble};
 use tokio::time::{sleep, timeout};
 
 /// Between two questions: short beside any start.
@@ -61,8 +62,16 @@ impl Probe {
             match self {
                 Self::Nothing => Ok(()),
                 Self::Connect(target) => target.accepts().await,
-                Self::Get { target, path } => ask::get(target, path).await,
-                Self::Grpc { target, prefix, service } => ask::check(target, prefix, service).await,
+                Self::Get { target, path } => {
+                    // A missing health page is an answer.
+                    match ask::get(target.open().await?, path).await? {
+                        status if status < StatusCode::INTERNAL_SERVER_ERROR => Ok(()),
+                        status => Err(Trouble::not_yet(format!("{path} answers {status}"))),
+                    }
+                }
+                Self::Grpc { target, prefix, service } => {
+                    ask::serving(target.open().await?, prefix, service).await
+                }
             }
         };
         timeout(LIMIT, asked).await.unwrap_or_else(|_| Err(Trouble::not_yet("no answer")))

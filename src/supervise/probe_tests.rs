@@ -126,7 +126,7 @@ fn trusting(folder: &Scratch, port: u16, health: &str) -> Probe {
 #[test]
 fn the_first_real_endpoint_is_asked() {
     let path = |service: &str| match probe(service) {
-        Probe::Get { target, path } => (target.authority().to_owned(), path),
+        Probe::Get { target, path } => (target.authority.clone(), path),
         other => panic!("{other:?}"),
     };
     let asked = |authority: &str, path: &str| (authority.to_owned(), path.to_owned());

@@ -1,10 +1,9 @@
 //! Where a command is asked whether it is up: connected to as the proxy will connect to it.
 
-use std::borrow::Cow;
 use std::io;
 use stitch_config::model::{Scheme, Service, Upstream, UpstreamAddress};
 use stitch_net::tls::{ClientFiles, ClientTls, explain_connect};
-use tokio::io::{AsyncRead, AsyncWrite};
+use stitch_proxy::health::ask::{Line, Stream, Trouble};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -16,45 +15,7 @@ pub(super) struct Target {
     /// What TLS needs; read at each connection, since files may be renewed while a command starts.
     tls: ClientFiles,
     /// For the Host header.
-    authority: String,
-}
-
-/// Why a command is not up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
-    /// In words.
-    pub(super) why: Cow<'static, str>,
-    /// Whether somebody has to do something about it, rather than wait.
-    pub(super) tell: bool,
-}
-
-impl Trouble {
-    /// Waiting may help.
-    pub(super) fn not_yet(why: impl Into<Cow<'static, str>>) -> Self {
-        Self { why: why.into(), tell: false }
-    }
-
-    /// Waiting will hardly help.
-    pub(super) fn told(why: impl Into<Cow<'static, str>>) -> Self {
-        Self { why: why.into(), tell: true }
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::not_yet(error.to_string())
-    }
-}
-
-/// What is spoken over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// An open connection, on which requests can be sent.
-pub(super) struct Open {
-    pub(super) stream: Box<dyn Stream>,
-    pub(super) http2: bool,
+    pub(super) authority: String,
 }
 
 impl Target {
@@ -67,15 +28,6 @@ impl Target {
         }
     }
 
-    pub(super) fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    /// `http` or `https`, which is all that HTTP/2 knows.
-    pub(super) fn http_scheme(&self) -> &'static str {
-        if self.scheme.is_tls() { "https" } else { "http" }
-    }
-
     /// Connects, says nothing, and hangs up.
     pub(super) async fn accepts(&self) -> Result<(), Trouble> {
         self.connect().await?;
@@ -83,14 +35,16 @@ impl Target {
     }
 
     /// Connects, TLS included.
-    pub(super) async fn open(&self) -> Result<Open, Trouble> {
+    pub(super) async fn open(&self) -> Result<Line, Trouble> {
         let stream = self.connect().await?;
-        match &self.address {
+        let (stream, http2) = match &self.address {
             UpstreamAddress::Host { host, .. } if self.scheme.is_tls() => {
-                self.secure(stream, host).await
+                self.secure(stream, host).await?
             }
-            _ => Ok(Open { stream, http2: self.scheme == Scheme::H2c }),
-        }
+            _ => (stream, self.scheme == Scheme::H2c),
+        };
+        let authority = self.authority.clone();
+        Ok(Line { stream, http2, secure: self.scheme.is_tls(), authority })
     }
 
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
@@ -102,7 +56,12 @@ impl Target {
         })
     }
 
-    async fn secure(&self, stream: Box<dyn Stream>, host: &str) -> Result<Open, Trouble> {
+    /// Begins TLS, and says whether HTTP/2 is spoken inside.
+    async fn secure(
+        &self,
+        stream: Box<dyn Stream>,
+        host: &str,
+    ) -> Result<(Box<dyn Stream>, bool), Trouble> {
         let wrong = |error: stitch_net::tls::TlsError| Trouble::told(error.to_string());
         let tls = ClientTls::load(&self.tls).map_err(wrong)?;
         let name = tls.server_name(host).map_err(wrong)?;
@@ -113,6 +72,6 @@ impl Target {
             Trouble { why: format!("TLS: {}", explain_connect(&error)).into(), tell }
         })?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Open { stream: Box::new(stream), http2 })
+        Ok((Box::new(stream), http2))
     }
 }

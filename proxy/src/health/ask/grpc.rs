@@ -4,8 +4,8 @@
 //! `HealthCheckResponse { ServingStatus status = 1; }`, each behind the five bytes of a gRPC message.
 //! What is read comes from somebody else's program: nothing is believed about lengths.
 
-use super::target::Trouble;
-use http::header::HeaderMap;
+use super::Trouble;
+use ::http::header::HeaderMap;
 
 /// Where a server is asked.
 pub(super) const PATH: &str = "/grpc.health.v1.Health/Check";
