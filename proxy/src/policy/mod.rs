@@ -6,6 +6,7 @@ pub(crate) mod eject;
 mod gradient;
 #[cfg(test)]
 mod gradient_tests;
+pub(crate) mod health;
 mod latency;
 mod outcome;
 mod retry;

@@ -2,6 +2,8 @@
 
 use super::balance::{self, Condition};
 use super::names::Name;
+use crate::health::{Health, Record};
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
@@ -46,6 +48,8 @@ pub struct Endpoint {
     pub tier: u8,
     /// How it is doing.
     pub condition: Condition,
+    /// What its health checks found, if it is checked.
+    pub(crate) health: ArcSwapOption<Record>,
     /// For targets that nobody declared.
     pub guard: Option<Arc<dyn AddressGuard>>,
     /// Names it in sticky cookies and on rings: the same in every process, whatever its position.
@@ -151,6 +155,7 @@ impl Endpoint {
             name: None,
             tier: 1,
             condition: Condition::new(Instant::now()),
+            health: ArcSwapOption::empty(),
             guard: None,
             prefers_h1: AtomicBool::new(false),
         }
@@ -213,6 +218,11 @@ impl Endpoint {
             && self.base_path == upstream.base_path
             && self.weight == upstream.weight
             && self.tier == upstream.tier
+    }
+
+    /// What its health checks found, if it is checked.
+    pub fn health(&self) -> Option<Health> {
+        self.health.load().as_ref().map(|record| record.read())
     }
 
     /// Which version of HTTP it is spoken to in.
