@@ -3,12 +3,13 @@
 //! A failure is data: where it arose, what was being reached, why. Its answer names the service, the
 //! address that was tried and the cause, and tells the developer what to do.
 
-use crate::upstream::ConnectError;
+use crate::upstream::{ConnectError, EndpointSet};
 use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use stitch_net::{Body, Problem, Reason};
+use tokio::time::Instant;
 
 /// Why a request was not answered by a service.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub enum Failure {
         /// When it will let somebody try.
         retry_after: Duration,
     },
+    /// It has endpoints, and this is wrong with each of them.
+    Unfit(String),
     /// The listener's service is gone since a reload.
     Gone(String),
     /// `forward` does not allow the target.
@@ -118,6 +121,14 @@ impl Timer {
 }
 
 impl Failure {
+    /// There was none to pick.
+    pub(crate) fn none_of(endpoints: &EndpointSet) -> Self {
+        match endpoints.why_not(Instant::now()) {
+            why if why.is_empty() => Self::NoEndpoint,
+            why => Self::Unfit(why),
+        }
+    }
+
     /// The name of what went wrong.
     pub fn reason(&self) -> Reason {
         match self {
@@ -135,7 +146,7 @@ impl Failure {
             Self::Timeout { timer, .. } => timer.reason(),
             Self::Deadline { .. } => Reason::TimeoutRequest,
             Self::BreakerOpen { .. } => Reason::BreakerOpen,
-            Self::NoEndpoint => Reason::NoHealthyEndpoint,
+            Self::NoEndpoint | Self::Unfit(_) => Reason::NoHealthyEndpoint,
             Self::Gone(_) => Reason::NoService,
             Self::Loop => Reason::Loop,
             Self::BadRequest { .. } => Reason::BadRequest,
@@ -145,7 +156,7 @@ impl Failure {
 
     /// Whether the real service could not be reached at all, so that nothing can have happened there.
     pub fn is_connect(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::NoEndpoint)
+        matches!(self, Self::Connect { .. } | Self::NoEndpoint | Self::Unfit(_))
     }
 
     /// Whether the real service was not there to be asked, so that its mock may answer.
@@ -231,6 +242,7 @@ impl Failure {
                 "the breaker {breaker} is open; the next try is in {:.1} s",
                 retry_after.as_secs_f64()
             ),
+            Self::Unfit(why) => format!("{who} has no endpoint that is fit: {why}"),
             Self::Gone(service) => format!("{service} is no longer declared"),
             Self::Denied { target, why, .. } => format!("{target} may not be reached: {why}"),
             Self::Loop => "the request has already passed through this proxy".to_owned(),
@@ -270,6 +282,9 @@ impl Failure {
             Self::NotSwitched(_) => {
                 Some("does a WebSocket live at this path? mocks have none".into())
             }
+            Self::Unfit(_) => Some(format!(
+                "its health checks and eject: decide that; /api/services/{service} of the admin API tells more"
+            )),
             Self::Protocol { .. } => {
                 Some("is the port right, and does the service speak plain HTTP/1.1 there?".into())
             }
@@ -373,6 +388,7 @@ mod tests {
             (breaker(), 503, "breaker_open"),
             (Failure::Deadline { endpoint: Some(endpoint()), limit }, 504, "timeout_request"),
             (Failure::NoEndpoint, 503, "no_healthy_endpoint"),
+            (Failure::Unfit("a:1 is unhealthy: x".into()), 503, "no_healthy_endpoint"),
             (Failure::Gone("users".into()), 404, "no_service"),
             (
                 Failure::Denied { target: "b:2".into(), why: "w".into(), hint: "h".into() },
@@ -389,7 +405,8 @@ mod tests {
             let (got, json) = json(failure, None).await;
             assert_eq!((got, json["reason"].as_str().unwrap()), (status, reason), "{name}");
             assert!(!json["detail"].as_str().unwrap().is_empty());
-            assert_eq!(connect, name.starts_with("Connect") || name == "NoEndpoint");
+            let unreached = ["Connect", "NoEndpoint", "Unfit"];
+            assert_eq!(connect, unreached.iter().any(|known| name.starts_with(known)));
         }
     }
 }

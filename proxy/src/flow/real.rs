@@ -36,7 +36,7 @@ pub(super) async fn answer(
         now: Instant::now(),
         draw: &mut |below| fastrand::u64(..below),
     };
-    let picked = service.endpoints.pick(ask).ok_or(Failure::NoEndpoint)?;
+    let picked = service.endpoints.pick(ask).ok_or_else(|| Failure::none_of(&service.endpoints))?;
     let endpoint = &picked.endpoint;
     call.in_flight = Some(picked.in_flight);
     let host = Asked::of(proxy, call).host_at(endpoint, service.declared.preserve_host);

@@ -168,7 +168,8 @@ impl<'a> Tries<'a> {
             now: Instant::now(),
             draw: &mut |below| fastrand::u64(..below),
         });
-        let Picked { endpoint, in_flight, .. } = picked.ok_or(Failure::NoEndpoint)?;
+        let Picked { endpoint, in_flight, .. } =
+            picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
         so_far.endpoints.push(endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
         let timers = Timers::of(&self.plan.timeouts, self.whole, Instant::now);

@@ -168,6 +168,10 @@ impl Relay {
                 }
             }
         }
+        if let (Failure::NoEndpoint, Way::Service { endpoints, .. }) = (&failure, &self.way) {
+            failure = Failure::none_of(endpoints);
+            self.error = Some(failure.detail(&self.state.name));
+        }
         self.outcome = Outcome::Failed(failure.reason());
         Err(failure)
     }

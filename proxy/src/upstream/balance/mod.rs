@@ -11,6 +11,7 @@ mod ring;
 mod schedule;
 mod set;
 mod view;
+mod why;
 
 pub use condition::Condition;
 pub use in_flight::InFlight;
