@@ -31,7 +31,7 @@ impl View for Process {
             mode: Some(mode),
             mode_in_file: None,
             urls: vec!["http://127.0.0.1:8001".into()],
-            upstreams: vec!["localhost:8000".into()],
+            upstreams: vec![],
             endpoints: vec![EndpointView {
                 id: "users GET /".into(),
                 methods: vec!["GET".into()],

@@ -19,8 +19,8 @@ pub struct ServiceView {
     pub mode_in_file: Option<&'static str>,
     /// Where it can be reached.
     pub urls: Vec<String>,
-    /// Its real endpoints.
-    pub upstreams: Vec<String>,
+    /// Its real endpoints, and how they are doing.
+    pub upstreams: Vec<stitch_proxy::EndpointView>,
     /// Its mocked endpoints.
     pub endpoints: Vec<EndpointView>,
     /// Its subscriptions.

@@ -24,6 +24,7 @@ use stitch_control::{Metrics, Readiness};
 use stitch_mockd::Engine;
 use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Proxied, Workers};
+use stitch_proxy::health::Checks;
 use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
     TransparentPort, follow_names, watch_breakers,
@@ -65,6 +66,7 @@ pub(super) struct Running {
     pub(super) proxy_protocol: bool,
     pub(super) own: OwnAddresses,
     pub(super) remote: Option<RemoteMocks>,
+    pub(super) checks: Checks,
 }
 
 /// Serves until a signal ends it.
@@ -124,6 +126,7 @@ async fn run(
         proxy_protocol: config.proxy.proxy_protocol,
         own: bound.own(),
         remote,
+        checks: Checks::default(),
     });
     control.connect(running.clone());
     running.apply_ports(running.plan_ports(&config)?);
@@ -141,6 +144,8 @@ async fn run(
             }
         }
     }
+    // Who is still being started is not asked yet whether they are well.
+    running.checks.follow(&running.proxy.snapshot());
 
     reporter.ready(&Listening {
         proxy: listening.first().map(|address| shown(address, scheme(&config))),

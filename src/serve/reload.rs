@@ -89,6 +89,7 @@ impl ProxyReload<'_> {
         let remote = running.remote.as_ref();
         let snapshot = compile(&after, &engine, remote, &running.own, credentials, Some(&before));
         running.proxy.replace(snapshot);
+        running.checks.follow(&running.proxy.snapshot());
         running.engine.store(engine.clone());
         running.apply_ports(ports);
         if let Some(events) = &running.events {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use stitch_config::model::{Kind, Mode, Service};
 use stitch_control::{Counters, EndpointView, ServiceView, SetModeRefused, View};
 use stitch_proxy::{Breakers, Reading, SetModeError};
+use tokio::time::Instant;
 
 impl View for Running {
     fn config(&self) -> Value {
@@ -36,9 +37,7 @@ impl View for Running {
                 urls: self.urls(declared),
                 upstreams: service
                     .or(tcp)
-                    .map(|service| {
-                        service.endpoints.all().iter().map(ToString::to_string).collect()
-                    })
+                    .map(|service| service.endpoints.view(Instant::now()))
                     .unwrap_or_default(),
                 endpoints: endpoints.unwrap_or_default(),
                 subscriptions: declared.subscriptions.iter().map(|s| s.subject.clone()).collect(),
@@ -66,6 +65,7 @@ impl View for Running {
 
     fn publish_metrics(&self) {
         self.proxy.publish_metrics();
+        self.checks.publish();
     }
 }
 

@@ -27,7 +27,13 @@ fn service(urls: &[String], check: Option<HealthCheck>, previous: Option<&Servic
     assert!(!loaded.report.has_errors(), "{}", loaded.report.render(&loaded.sources));
     let mut declared = Declared::clone(&loaded.config.services[0]);
     declared.health_check = check;
-    Service::compile(&Arc::new(declared), None, &Credentials::default(), previous, &Kept::default())
+    Service::compile(
+        &Arc::new(declared),
+        None,
+        &Credentials::default(),
+        previous,
+        &crate::plan::Kept::default(),
+    )
 }
 
 fn url(server: &Server) -> String {

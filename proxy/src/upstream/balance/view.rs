@@ -3,6 +3,7 @@
 use super::condition::Fitness;
 use super::ready::is_warming;
 use super::set::Rules;
+use crate::health::Health;
 use crate::upstream::Endpoint;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub struct EndpointView {
     pub failures: u32,
     /// When it will be tried again.
     pub ejected_until: Option<String>,
+    /// What its health checks found, if it is checked.
+    pub health: Option<Health>,
 }
 
 /// Whether an endpoint gets requests.
@@ -94,6 +97,7 @@ impl EndpointView {
             ewma_ms: condition.latency.last().map(|micros| f64::from(micros.round()) / 1000.0),
             failures: condition.failures.load(Ordering::Relaxed),
             ejected_until: ejected.and_then(wall),
+            health: endpoint.health(),
         }
     }
 }
