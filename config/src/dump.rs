@@ -4,14 +4,14 @@
 //! in URLs. Durations are in the notation of the file.
 
 use crate::data::Data;
-use crate::dump_auth;
 use crate::model::{
     AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
-    Endpoint, Events, HostPattern, Kind, Methods, NetClass, PemFile, Proxy, ProxyProtocol,
-    Reaction, ResponseBody, Route, RouteAction, RouteMatch, Service, Subscription, Workers,
+    Endpoint, Events, HealthProbe, HostPattern, Kind, Methods, NetClass, PemFile, Proxy,
+    ProxyProtocol, Reaction, ResponseBody, Route, RouteAction, RouteMatch, Service, Subscription,
+    Workers,
 };
 use crate::pattern::PathTemplate;
-use crate::{dump_breaker, dump_edge, dump_edits};
+use crate::{dump_auth, dump_breaker, dump_edge, dump_edits};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -150,11 +150,28 @@ fn dump_service(service: &Service) -> Json {
         "volumes": service.volumes,
         "environment": service.environment.as_ref().map(|data| masked_data("", data)),
         "depends_on": service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>(),
-        "health": { "path": service.health_path, "grpc": service.health_grpc },
+        "health": health(service),
     });
     dump_breaker::add(&mut out, &service.policies);
     dump_edits::edits(&mut out, &service.policies);
     dump_edge::add(&mut out, &service.policies);
+    out
+}
+
+/// What start order asks, and what is asked all the time.
+fn health(service: &Service) -> Json {
+    let mut out = json!({ "path": service.health_path, "grpc": service.health_grpc });
+    if let Some(check) = &service.health_check {
+        match &check.probe {
+            HealthProbe::Http(path) => out["path"] = json!(path),
+            HealthProbe::Grpc(name) => out["grpc"] = json!(name),
+            HealthProbe::Tcp => out["tcp"] = json!(true),
+        }
+        out["every"] = json!(time(check.every));
+        out["timeout"] = json!(time(check.timeout));
+        out["healthy"] = json!(check.healthy);
+        out["unhealthy"] = json!(check.unhealthy);
+    }
     out
 }
 

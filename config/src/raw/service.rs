@@ -1,6 +1,6 @@
 //! A service as typed.
 
-use super::{RawClientTls, RawEndpoint, RawSubscription, with_policies};
+use super::{RawClientTls, RawEndpoint, RawHealth, RawSubscription, with_policies};
 use crate::data::Data;
 use crate::decode::{
     AnyText, At, Capability, Decode, Defs, FromScalar, Many, Named, NonEmpty, ShortOr, Status, Url,
@@ -62,7 +62,7 @@ with_policies! {
         "environment" => environment: At<Environment>,
         /// Services that this one calls; they start first.
         "depends_on" => depends_on: At<Many<At<Word>>>,
-        /// What start order waits for.
+        /// What start order waits for, and what endpoints are asked all the time.
         "health" => health: At<RawHealth>,
     }
     later: super::later::POLICIES, &[
@@ -100,24 +100,6 @@ record! {
         /// No bytes either way on a stream, an upgrade or a tunnel. Default 5m.
         "idle" => idle: At<Duration>,
     }
-}
-
-record! {
-    /// What start order waits for.
-    RawHealth("health") {
-        /// A path that answers with a status below 500 once the service is ready. Default /health
-        /// where a command is declared, but none for h2c:// urls.
-        "path" => path: At<Word>,
-        /// The gRPC service whose health is asked for, "" for the whole server. Needs h2c:// or
-        /// https://.
-        "grpc" => grpc: At<String>,
-    }
-    later: &[
-        ("every", Capability::Resilience),
-        ("timeout", Capability::Resilience),
-        ("healthy", Capability::Resilience),
-        ("unhealthy", Capability::Resilience),
-    ]
 }
 
 /// `type:`.

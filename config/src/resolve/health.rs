@@ -28,7 +28,8 @@ pub(super) fn resolve(
     let Some(At { spot, value }) = path else {
         // Who speaks HTTP/2 alone is a gRPC server more often than not, and has no pages.
         let has_pages = upstreams.first().is_none_or(|upstream| upstream.scheme != Scheme::H2c);
-        let default = raw.command.is_some() && kind == Kind::Http && has_pages;
+        let connects = health.is_some_and(|health| health.tcp.is_some());
+        let default = raw.command.is_some() && kind == Kind::Http && has_pages && !connects;
         return (default.then(|| "/health".to_owned()), None);
     };
     if kind == Kind::Tcp {

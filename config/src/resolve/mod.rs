@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod breaker;
+mod checks;
 mod claims;
 mod context;
 mod edge;

@@ -1,7 +1,7 @@
 //! One service: what it is, who answers, what may stand together.
 
 use super::context::Context;
-use super::{endpoint, events, fit, health, policies, timeouts, tls, upstreams};
+use super::{checks, endpoint, events, fit, health, policies, timeouts, tls, upstreams};
 use crate::decode::{AnyText, At, Many, Named, Record as _, Status, Word};
 use crate::model::{HostPattern, Kind, LocalCommand, Mode, Proxy, Service};
 use crate::raw::RawService;
@@ -38,6 +38,8 @@ pub(super) fn resolve(
     let command = command(cx, &raw);
     let upstreams = upstreams::resolve(cx, &mut raw, kind, proxy);
     let (health_path, health_grpc) = health::resolve(cx, &raw, kind, &upstreams);
+    let asked = (health_path.as_ref(), health_grpc.as_ref());
+    let health_check = checks::resolve(cx, &raw, kind, &upstreams, asked);
     Service {
         name: name.value.as_str().into(),
         place: spot.place,
@@ -56,7 +58,7 @@ pub(super) fn resolve(
         subscriptions: events::subscriptions(cx, raw.nats_subscribe.take()),
         health_path,
         health_grpc,
-        health_check: None,
+        health_check,
         command,
         env: pairs(raw.env),
         image: raw.image.map(|image| image.value.0),

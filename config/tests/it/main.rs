@@ -14,6 +14,8 @@ mod edge;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod include;
 #[cfg(test)]
 mod meaning;

@@ -5,6 +5,7 @@ mod auth;
 mod breaker;
 mod cors;
 mod edit;
+mod health;
 mod mirror;
 mod or_off;
 mod retry;
@@ -16,6 +17,7 @@ pub(crate) use auth::{
 pub(crate) use breaker::{RawBreaker, RawEject, RawSlow};
 pub(crate) use cors::{Origin, RawCors};
 pub(crate) use edit::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
+pub(crate) use health::RawHealth;
 pub(crate) use mirror::{MirrorChoice, RawMirror};
 pub(crate) use or_off::{Enabled, OrOff};
 pub(crate) use retry::{RawHedge, RawRetry, RetryCondition, RetryPolicy};
