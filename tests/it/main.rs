@@ -18,6 +18,7 @@ mod grpc;
 mod grpc_web;
 mod h2;
 mod half_open;
+mod health_checks;
 mod https;
 mod hygiene;
 mod listeners;
