@@ -114,10 +114,12 @@ impl Mirror {
         let (to, flow) = (self.to.clone(), flow.clone());
         tokio::spawn(async move {
             let outcome = tokio::select! {
+                // First, because a copy that is lost fails besides.
+                biased;
+                outcome = lost(fate) => outcome,
                 outcome = timeout(LIMIT, send(&to, copy, &*flow)) => {
                     outcome.unwrap_or(Outcome::Failed)
                 }
-                outcome = lost(fate) => outcome,
             };
             place.state.count(outcome);
         });

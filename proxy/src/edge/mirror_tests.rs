@@ -321,3 +321,27 @@ async fn counters_go_on_over_reloads_and_add_up_over_mirrors() {
     assert_eq!(counts(&second), [2, 0, 0, 0]);
     assert_eq!(counts(&Mirror::compile(&declared("c"), Some(&second))), [0; 4]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_lost_is_not_taken_for_one_that_failed() {
+    let target = Target::new(|request| async {
+        let mut response = Response::new(Body::Empty);
+        if request.into_body().collect().await.is_err() {
+            response.extensions_mut().insert(Reason::UpstreamReset);
+        }
+        response
+    });
+    let mirror = Mirror::compile(&declared("b"), None);
+    // Both ends of such a copy come at once; one try could see the right one first by chance.
+    for _ in 0..32 {
+        let (sender, body) = stream();
+        let mut original = request(body);
+        mirror.tee(&mut original, &flow(&target), 0.0);
+        settle().await;
+        sender.send(data(vec![b'x'; 1001])).unwrap();
+        drop(sender);
+        original.into_body().collect().await.unwrap();
+        settle().await;
+    }
+    assert_eq!(counts(&mirror), [0, 0, 32, 0]);
+}
