@@ -83,7 +83,7 @@ pub(crate) fn load_and_watch(path: &Path) -> (Loaded, Fingerprint) {
     };
     let loaded = stitch_config::load(path, &look_up);
     let fingerprint = Fingerprint::take(&loaded);
-    let stitch_config::Loaded { config, sources, report } = loaded;
+    let stitch_config::Loaded { config, sources, report, .. } = loaded;
     let variables = variables.into_inner().into_iter().collect();
     (Loaded { config, sources, report, variables }, fingerprint)
 }

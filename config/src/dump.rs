@@ -10,6 +10,7 @@ use crate::model::{
     ProxyProtocol, Reaction, ResponseBody, Route, RouteAction, RouteMatch, Service, Subscription,
     Workers,
 };
+use crate::overlay::can_change;
 use crate::pattern::PathTemplate;
 use crate::{dump_auth, dump_breaker, dump_edge, dump_edits};
 use serde_json::{Map, Value as Json, json};
@@ -37,6 +38,31 @@ pub fn dump(config: &Config) -> Json {
         "services": Json::Object(services.collect()),
         "routes": config.routes.iter().map(|route| dump_route(route)).collect::<Vec<_>>(),
     })
+}
+
+/// The policies of one service in force, and what else can be changed of it at run time.
+pub fn dump_policies(service: &Service) -> Json {
+    let mut all = dump_service(service);
+    if let Some(keys) = all.as_object_mut() {
+        keys.retain(|key, _| can_change(key));
+    }
+    all
+}
+
+/// A value of a policy as written, secrets masked: by the names of keys, and all that `auth` holds.
+pub fn masked(key: &str, value: &Json) -> Json {
+    match value {
+        Json::Object(entries) => {
+            let below = |name: &str| if key == "auth" { "auth" } else { name }.to_owned();
+            let entries = entries.iter();
+            Json::Object(entries.map(|(name, v)| (name.clone(), masked(&below(name), v))).collect())
+        }
+        Json::Array(items) => items.iter().map(|item| masked(key, item)).collect(),
+        Json::String(text) if key == "auth" || is_secret(key) => json!(MASK),
+        Json::String(text) => json!(masked_url(text)),
+        Json::Null | Json::Bool(_) | Json::Number(_) if is_secret(key) => json!(MASK),
+        _ => value.clone(),
+    }
 }
 
 fn dump_proxy(proxy: &Proxy) -> Json {

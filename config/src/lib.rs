@@ -21,14 +21,15 @@ pub mod data;
 pub mod model;
 pub mod near;
 pub mod notation;
+pub mod overlay;
 pub mod pattern;
 pub mod place;
 pub mod problem;
 pub mod watch;
 
 pub use data::Data;
-pub use dump::dump;
-pub use load::{Loaded, load, load_text};
+pub use dump::{dump, dump_policies, masked};
+pub use load::{Loaded, load, load_text, load_with};
 pub use model::Config;
 pub use place::{Place, Sources};
 pub use problem::{Level, Problem, Report};

@@ -7,15 +7,17 @@
 use crate::decode::{At, Decode as _, Word};
 use crate::glob;
 use crate::model::Config;
+use crate::overlay::{self, Changes, Document, Level, Values};
 use crate::place::{Place, Sources};
 use crate::problem::{Problem, Report};
 use crate::raw::RawFile;
 use crate::resolve::{Merged, resolve};
-use crate::yaml::{self, Env, Spot};
+use crate::yaml::{self, Env, Node, Spot, Value};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How large one file may be. Bodies of this size belong into files of their own.
 const MAX_BYTES: u64 = 8 << 20;
@@ -32,18 +34,30 @@ pub struct Loaded {
     pub sources: Sources,
     /// Every problem so far.
     pub report: Report,
+    /// The overlay file, if there is one.
+    pub overlay: Option<PathBuf>,
+    /// What can be changed, as written.
+    pub values: Values,
 }
 
-/// Reads a configuration from a file and what it includes. Unreadable files are problems too.
+/// Reads a configuration from a file, what it includes, and the overlay file beside it. Unreadable
+/// files are problems too.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    load_with(path, env, &Changes::default())
+}
+
+/// The same with changes over it.
+pub fn load_with(path: &Path, env: &dyn Fn(&str) -> Option<String>, changes: &Changes) -> Loaded {
     let mut loader = Loader::new(env);
+    loader.changes = changes.clone();
+    loader.sources.set_overlay(overlay::path_of(path));
     let text = match read(path) {
         Ok(text) => text,
         Err(message) => {
             let file = loader.sources.add(path.to_owned(), "");
             let place = Place { file, ..Place::default() };
             loader.report.push(Problem::error(place, "", message));
-            return loader.finish(path, None);
+            return loader.finish(path);
         }
     };
     loader.start(path, text)
@@ -77,37 +91,40 @@ struct Loader<'a> {
     open: Vec<PathBuf>,
     /// Every file that was read, by its real path, so that each is read once.
     done: HashSet<PathBuf>,
-    /// What included files add, in the order in which they were read.
-    parts: Vec<RawFile>,
+    /// The files that could be read, in the order in which they were; the main one is the first.
+    files: Vec<Node>,
+    /// Whether that is all of them.
+    whole: bool,
+    changes: Changes,
 }
 
 impl<'a> Loader<'a> {
     fn new(env: Env<'a>) -> Self {
         let (sources, report) = (Sources::default(), Report::default());
-        Self { env, sources, report, open: Vec::new(), done: HashSet::new(), parts: Vec::new() }
+        let (open, done, files) = (Vec::new(), HashSet::new(), Vec::new());
+        let changes = Changes::default();
+        Self { env, sources, report, open, done, files, whole: true, changes }
     }
 
     fn start(mut self, path: &Path, text: String) -> Loaded {
-        let main = self.parse(path, text);
-        if let Some(main) = &main {
-            self.follow(path, main);
-        }
-        self.finish(path, main)
+        self.read_in(path, text);
+        self.finish(path)
     }
 
-    fn parse(&mut self, path: &Path, text: String) -> Option<RawFile> {
-        let text: std::sync::Arc<str> = text.into();
-        let file = self.sources.add(path.to_owned(), text.clone());
-        let root = yaml::parse(&text, file, self.env, &mut self.report)?;
-        RawFile::decode(&root, &mut self.report)
-    }
-
-    /// Reads what a file includes.
-    fn follow(&mut self, path: &Path, file: &RawFile) {
+    /// Reads a file and what it includes.
+    fn read_in(&mut self, path: &Path, text: String) {
         let real = identity(path);
         self.done.insert(real.clone());
+        let text: Arc<str> = text.into();
+        let file = self.sources.add(path.to_owned(), text.clone());
+        let Some(root) = yaml::parse(&text, file, Some(self.env), &mut self.report) else {
+            self.whole = false;
+            return;
+        };
+        let includes = includes(&root);
+        self.files.push(root);
         self.open.push(real);
-        for wanted in file.include.iter().flat_map(|many| &many.0) {
+        for wanted in &includes {
             self.include(path, wanted);
         }
         self.open.pop();
@@ -124,7 +141,8 @@ impl<'a> Loader<'a> {
             return;
         }
         let mut found = glob::expand(&pattern);
-        found.retain(|path| self.open.last() != Some(&identity(path)));
+        let own = |path: &Path| self.open.last() == Some(&identity(path));
+        found.retain(|path| !own(path) && !overlay::is_overlay(path));
         if found.is_empty() {
             let message = format!("no file matches {}", pattern.display());
             self.report.push(wanted.spot.warning(message));
@@ -153,16 +171,9 @@ impl<'a> Loader<'a> {
             return;
         }
         match read(path) {
-            Ok(text) => {
-                let Some(file) = self.parse(path, text) else {
-                    self.done.insert(real);
-                    return;
-                };
-                self.refuse_settings(&file);
-                self.parts.push(file.clone());
-                self.follow(path, &file);
-            }
+            Ok(text) => self.read_in(path, text),
             Err(message) => {
+                self.whole = false;
                 self.sources.add(path.to_owned(), "");
                 self.done.insert(real);
                 self.report.push(spot.error(message));
@@ -188,14 +199,68 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn finish(mut self, path: &Path, main: Option<RawFile>) -> Loaded {
-        let merged = self.merge(path, main);
+    fn finish(mut self, path: &Path) -> Loaded {
+        let (overlay, values) = self.change(path);
+        let mut files = std::mem::take(&mut self.files).into_iter();
+        let main = files.next().and_then(|root| RawFile::decode(&root, &mut self.report));
+        let mut parts = Vec::new();
+        for part in files {
+            if let Some(part) = RawFile::decode(&part, &mut self.report) {
+                self.refuse_settings(&part);
+                parts.push(part);
+            }
+        }
+        let merged = self.merge(path, main.unwrap_or_default(), parts);
         let config = resolve(merged, &self.sources, &mut self.report);
-        Loaded { config, sources: self.sources, report: self.report }
+        Loaded { config, sources: self.sources, report: self.report, overlay, values }
     }
 
-    fn merge(&mut self, path: &Path, main: Option<RawFile>) -> Merged {
-        let mut main = main.unwrap_or_default();
+    /// Puts the overlay file and changes at run time over the files.
+    fn change(&mut self, path: &Path) -> (Option<PathBuf>, Values) {
+        let own = Arc::new(Level::of(&self.files));
+        let mut values = Values { files: own.clone(), with_overlay: own.clone(), in_force: own };
+        // What is wrong with the file is to be put right first.
+        if self.files.is_empty() {
+            return (None, values);
+        }
+        let changes = std::mem::take(&mut self.changes);
+        let overlay = self.sources.overlay().map(Path::to_owned);
+        let text = changes.overlay.or_else(|| self.read_overlay(overlay.as_deref()?));
+        let overlay = overlay.zip(text);
+        if let Some((overlay, text)) = &overlay {
+            self.apply(path, &Document::File { path: overlay, text });
+            values.with_overlay = Arc::new(Level::of(&self.files));
+            values.in_force = values.with_overlay.clone();
+        }
+        if !changes.run_time.is_empty() {
+            for change in &changes.run_time {
+                self.apply(path, &Document::RunTime(change));
+            }
+            values.in_force = Arc::new(Level::of(&self.files));
+        }
+        (overlay.map(|(path, _)| path), values)
+    }
+
+    fn apply(&mut self, main: &Path, document: &Document<'_>) {
+        let told = (&mut self.sources, &mut self.report);
+        overlay::apply(document, &mut self.files, told, (self.env, main, self.whole));
+    }
+
+    /// The overlay file, if there is one.
+    fn read_overlay(&mut self, path: &Path) -> Option<String> {
+        if !path.exists() {
+            return None;
+        }
+        read(path)
+            .map_err(|message| {
+                let file = self.sources.add(path.to_owned(), "");
+                let place = Place { file, ..Place::default() };
+                self.report.push(Problem::error(place, "", message));
+            })
+            .ok()
+    }
+
+    fn merge(&mut self, path: &Path, mut main: RawFile, parts: Vec<RawFile>) -> Merged {
         let mut merged = Merged {
             file: path.to_owned(),
             vars: main.vars.take().map(|vars| vars.0).unwrap_or_default(),
@@ -203,7 +268,7 @@ impl<'a> Loader<'a> {
             routes: main.routes.take().unwrap_or_default(),
             main,
         };
-        for part in std::mem::take(&mut self.parts) {
+        for part in parts {
             let services = part.services.map(|services| services.0).unwrap_or_default();
             self.add("service", &mut merged.services, services);
             let vars = part.vars.map(|vars| vars.0).unwrap_or_default();
@@ -231,6 +296,15 @@ impl<'a> Loader<'a> {
             known.push((name, value));
         }
     }
+}
+
+/// What a file includes; mistakes in it are told when all of the file is decoded.
+fn includes(root: &Node) -> Vec<At<Word>> {
+    let Value::Map(entries) = &root.value else { return Vec::new() };
+    let include = entries.iter().filter(|entry| entry.key == "include").cloned().collect();
+    let alone = Node { spot: root.spot.clone(), value: Value::Map(include) };
+    let file = RawFile::decode(&alone, &mut Report::default());
+    file.and_then(|file| file.include).map(|many| many.0).unwrap_or_default()
 }
 
 /// The real path where there is one, so that two spellings of a file are one file.

@@ -24,11 +24,14 @@ pub struct Place {
 pub struct Sources {
     files: Vec<Source>,
     includes: Vec<PathBuf>,
+    overlay: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
 struct Source {
     path: PathBuf,
+    /// For text that is in no file: the file beside which it is meant.
+    beside: Option<PathBuf>,
     text: Arc<str>,
     /// Where each line starts, in bytes: a report may quote thousands of them.
     lines: Vec<usize>,
@@ -37,10 +40,19 @@ struct Source {
 impl Sources {
     /// Adds a file and returns its index.
     pub fn add(&mut self, path: PathBuf, text: impl Into<Arc<str>>) -> u16 {
-        let text = text.into();
+        self.push(path, None, text.into())
+    }
+
+    /// Adds text that is in no file, by the name that reports give it. Relative paths in it start
+    /// where those of `main` do.
+    pub(crate) fn add_virtual(&mut self, name: &str, text: &str, main: &Path) -> u16 {
+        self.push(name.into(), Some(main.to_owned()), text.into())
+    }
+
+    fn push(&mut self, path: PathBuf, beside: Option<PathBuf>, text: Arc<str>) -> u16 {
         let lines =
             std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        self.files.push(Source { path, text, lines });
+        self.files.push(Source { path, beside, text, lines });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
@@ -60,9 +72,25 @@ impl Sources {
         self.includes.iter().map(PathBuf::as_path)
     }
 
+    /// Remembers where the overlay file was looked for, whether or not there is one.
+    pub(crate) fn set_overlay(&mut self, path: PathBuf) {
+        self.overlay = Some(path);
+    }
+
+    /// Where the overlay file was looked for.
+    pub fn overlay(&self) -> Option<&Path> {
+        self.overlay.as_deref()
+    }
+
+    /// The directory in which relative paths at a place start.
+    fn base(&self, place: Place) -> Option<&Path> {
+        let source = self.source(place)?;
+        source.beside.as_ref().unwrap_or(&source.path).parent()
+    }
+
     /// The directory of the file that holds a place; relative paths in it start there.
     pub fn directory(&self, place: Place) -> PathBuf {
-        match self.path(place).and_then(Path::parent) {
+        match self.base(place) {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         }
@@ -70,7 +98,7 @@ impl Sources {
 
     /// A path as the file that holds a place means it.
     pub fn relative(&self, place: Place, path: impl AsRef<Path>) -> PathBuf {
-        match self.path(place).and_then(Path::parent) {
+        match self.base(place) {
             Some(parent) => parent.join(path),
             None => path.as_ref().to_owned(),
         }
@@ -95,12 +123,13 @@ impl Sources {
 
     /// Every path that was read and its text, in order.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &Arc<str>)> {
-        self.files.iter().map(|source| (source.path.as_path(), &source.text))
+        let files = self.files.iter().filter(|source| source.beside.is_none());
+        files.map(|source| (source.path.as_path(), &source.text))
     }
 
     /// Every path that was read, in order.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|source| source.path.as_path())
+        self.files().map(|(path, _)| path)
     }
 
     /// `file:line:column`, as editors and terminals make it clickable.

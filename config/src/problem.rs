@@ -38,6 +38,11 @@ impl Problem {
         Self { level: Level::Warning, ..Self::error(place, path, message) }
     }
 
+    /// Whether the file cannot be used because of it.
+    pub fn is_error(&self) -> bool {
+        self.level == Level::Error
+    }
+
     /// The same problem with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -58,6 +63,11 @@ impl Report {
         self.problems.push(problem);
     }
 
+    /// Every problem, in the order of telling.
+    pub fn into_problems(self) -> impl Iterator<Item = Problem> {
+        self.problems.into_iter()
+    }
+
     /// Whether the configuration must be refused.
     pub fn has_errors(&self) -> bool {
         self.errors() > 0
@@ -65,7 +75,7 @@ impl Report {
 
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        self.problems.iter().filter(|p| p.level == Level::Error).count()
+        self.problems.iter().filter(|p| p.is_error()).count()
     }
 
     /// How many warnings there are.

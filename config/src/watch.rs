@@ -1,12 +1,13 @@
 //! Has anything changed that a load has read? Polled by whoever wants to reload.
 //!
-//! Covered are the YAML files, what the patterns of `include` match now, and the files that
-//! responses, `tls` and `auth` name. Metadata is compared first; the content only when the metadata moved, so a
+//! Covered are the YAML files, the overlay file, what the patterns of `include` match now, and the
+//! files that responses, `tls` and `auth` name. Metadata is compared first; the content only when the metadata moved, so a
 //! `touch`, or an editor that writes the same bytes again, is no change.
 
 use crate::glob;
 use crate::load::Loaded;
 use crate::model::ResponseBody;
+use crate::overlay::is_overlay;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::hash::Hasher as _;
@@ -19,6 +20,7 @@ use std::time::SystemTime;
 pub struct Fingerprint {
     files: Vec<(PathBuf, Stamp)>,
     includes: Vec<(PathBuf, Vec<PathBuf>)>,
+    overlay: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +56,8 @@ impl Fingerprint {
                 (path.to_owned(), stamp)
             })
             .collect();
-        for path in response_files(loaded).chain(pem_files(loaded)) {
+        let overlay = loaded.sources.overlay();
+        for path in response_files(loaded).chain(pem_files(loaded)).chain(overlay) {
             if !files.iter().any(|(known, _)| known == path) {
                 files.push((path.to_owned(), Stamp::of(path)));
             }
@@ -62,16 +65,35 @@ impl Fingerprint {
         let includes = loaded
             .sources
             .includes()
-            .map(|pattern| (pattern.to_owned(), glob::expand(pattern)))
+            .map(|pattern| (pattern.to_owned(), matched(pattern)))
             .collect();
-        Self { files, includes }
+        Self { files, includes, overlay: overlay.map(Path::to_owned) }
+    }
+
+    /// The overlay file was written, or removed, by whoever holds this: that is no change.
+    pub fn overlay_written(&mut self, text: Option<&str>) {
+        let Some(path) = &self.overlay else { return };
+        let mut stamp = Stamp::of(path);
+        let written = text.map(|text| hash_bytes(text.as_bytes()));
+        if stamp.content != written {
+            stamp = Stamp { metadata: None, content: written };
+        }
+        let known = self.files.iter_mut().filter(|(known, _)| known == path);
+        known.for_each(|(_, known)| *known = stamp.clone());
     }
 
     /// Whether any of it is different now.
     pub fn changed(&self) -> bool {
-        self.includes.iter().any(|(pattern, matched)| glob::expand(pattern) != *matched)
+        self.includes.iter().any(|(pattern, before)| matched(pattern) != *before)
             || self.files.iter().any(|(path, stamp)| stamp.differs(path))
     }
+}
+
+/// What a pattern of `include` matches now.
+fn matched(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = glob::expand(pattern);
+    found.retain(|path| !is_overlay(path));
+    found
 }
 
 fn response_files(loaded: &Loaded) -> impl Iterator<Item = &Path> {

@@ -29,6 +29,8 @@ macro_rules! record {
         }
 
         impl $crate::decode::Record for $name {
+            const KEYS: &'static [&'static str] = &[$($key),*];
+
             fn written(&self) -> &[&'static str] {
                 &self.written
             }
@@ -72,6 +74,9 @@ pub(crate) use record;
 
 /// What every record knows besides its fields.
 pub(crate) trait Record {
+    /// Every key of its own; those of later capabilities are none.
+    const KEYS: &'static [&'static str];
+
     /// The keys that have a value in the file, right or wrong.
     fn written(&self) -> &[&'static str];
 

@@ -116,6 +116,15 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The mode of a service that names none.
+    pub fn default_for(has_real: bool, has_mock: bool) -> Self {
+        match (has_real, has_mock) {
+            (true, true) => Self::MockThenReal,
+            (false, true) => Self::Mock,
+            (_, false) => Self::Real,
+        }
+    }
+
     /// The name used in files, headers and the API.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use crate::decode::{Capability, Later};
 
 /// Keys that will mean the same wherever a policy may stand.
-pub(super) const POLICIES: &[Later] = &[
+pub(crate) const POLICIES: &[Later] = &[
     ("rate_limit", Capability::Resilience),
     ("concurrency", Capability::Resilience),
     ("balance", Capability::Resilience),

@@ -13,7 +13,8 @@ mod service;
 mod tls;
 
 pub(crate) use endpoint::{RawEndpoint, RawPublish, RawSubscription};
-pub(crate) use file::RawFile;
+pub(crate) use file::{RawDefaults, RawFile};
+pub(crate) use later::POLICIES as POLICIES_LATER;
 pub(crate) use policy::*;
 pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;

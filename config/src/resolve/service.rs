@@ -95,11 +95,7 @@ fn pairs(env: Option<At<Named<AnyText>>>) -> Vec<(String, String)> {
 }
 
 fn mode(cx: &mut Context<'_>, raw: &RawService, has_real: bool, has_mock: bool) -> Mode {
-    let default = match (has_real, has_mock) {
-        (true, true) => Mode::MockThenReal,
-        (false, true) => Mode::Mock,
-        (_, false) => Mode::Real,
-    };
+    let default = Mode::default_for(has_real, has_mock);
     let Some(At { spot, value: mode }) = &raw.mode else { return default };
     let name = mode.as_str();
     if mode.uses_real() && !has_real {

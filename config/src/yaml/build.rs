@@ -17,8 +17,13 @@ const MAX_DEPTH: usize = 64;
 /// How many values one file may hold.
 const MAX_VALUES: usize = 250_000;
 
-/// Reads one file. `None` after broken YAML, or when there is nothing in it; both are reported.
-pub(crate) fn parse(text: &str, file: u16, env: Env<'_>, report: &mut Report) -> Option<Node> {
+/// Reads one file; without an environment `${VAR}` stays as it is. `None` after broken YAML, or when there is nothing in it; both are reported.
+pub(crate) fn parse(
+    text: &str,
+    file: u16,
+    env: Option<Env<'_>>,
+    report: &mut Report,
+) -> Option<Node> {
     let options = granit_parser::options! {
         emit_unresolved_aliases: true,
         block_nesting_limit: MAX_DEPTH,
@@ -75,7 +80,7 @@ struct Anchored {
 
 struct Builder<'a> {
     file: u16,
-    env: Env<'a>,
+    env: Option<Env<'a>>,
     report: &'a mut Report,
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
@@ -85,7 +90,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(file: u16, env: Env<'a>, report: &'a mut Report) -> Self {
+    fn new(file: u16, env: Option<Env<'a>>, report: &'a mut Report) -> Self {
         let (open, anchors) = (Vec::new(), HashMap::new());
         Self { file, env, report, open, anchors, values: 0, documents: 0, root: None }
     }
@@ -188,9 +193,9 @@ impl<'a> Builder<'a> {
         if style != ScalarStyle::Plain || text_tag {
             return Node::new(place, Value::Scalar(Scalar::quoted(text)));
         }
-        let scalar = match text.contains("${") {
-            false => Scalar::plain(text),
-            true => match expand(&text, self.env) {
+        let scalar = match self.env.filter(|_| text.contains("${")) {
+            None => Scalar::plain(text),
+            Some(env) => match expand(&text, env) {
                 Ok(text) => Scalar::filled(text),
                 Err(wrong) => {
                     self.report.push(wrong.at(place, &self.path()));

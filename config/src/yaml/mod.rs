@@ -13,5 +13,5 @@ mod tests;
 
 pub(crate) use build::parse;
 pub(crate) use expand::Env;
-pub(crate) use node::{Entry, Node, Spot, Value};
+pub(crate) use node::{Entry, Node, Spot, Value, key_path};
 pub(crate) use scalar::{Kind, Scalar};

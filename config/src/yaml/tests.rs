@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 fn read(text: &str) -> (Option<Node>, Report) {
     let mut report = Report::default();
     let env = |name: &str| (name == "PORT").then(|| "8001".to_owned());
-    let root = parse(text, 0, &env, &mut report);
+    let root = parse(text, 0, Some(&env), &mut report);
     (root, report)
 }
 

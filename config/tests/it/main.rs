@@ -20,6 +20,8 @@ mod include;
 #[cfg(test)]
 mod meaning;
 #[cfg(test)]
+mod overlay;
+#[cfg(test)]
 mod protocols;
 #[cfg(test)]
 mod retry;
