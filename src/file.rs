@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
+use stitch_config::overlay::{Changes, Values};
 use stitch_config::watch::Fingerprint;
 use stitch_config::{Config, Report, Sources};
 
@@ -24,6 +25,10 @@ pub(crate) struct Loaded {
     pub(crate) report: Report,
     /// The environment variables that were looked up.
     pub(crate) variables: Vec<String>,
+    /// The overlay file, if there is one.
+    pub(crate) overlay: Option<PathBuf>,
+    /// What can be changed at run time, as written.
+    pub(crate) values: Values,
 }
 
 /// Where a setting of a running stitch is to be found.
@@ -71,21 +76,21 @@ fn default_file(directory: &Path) -> Option<PathBuf> {
 
 /// Reads a file. Problems are in the report; nothing is printed.
 pub(crate) fn load(path: &Path) -> Loaded {
-    load_and_watch(path).0
+    load_and_watch(path, &Changes::default()).0
 }
 
-/// The same, with what to watch for changes of what was read.
-pub(crate) fn load_and_watch(path: &Path) -> (Loaded, Fingerprint) {
+/// The same with changes over it, and what to watch for changes of what was read.
+pub(crate) fn load_and_watch(path: &Path, changes: &Changes) -> (Loaded, Fingerprint) {
     let variables = RefCell::new(BTreeSet::new());
     let look_up = |name: &str| {
         variables.borrow_mut().insert(name.to_owned());
         env::var(name).ok()
     };
-    let loaded = stitch_config::load(path, &look_up);
+    let loaded = stitch_config::load_with(path, &look_up, changes);
     let fingerprint = Fingerprint::take(&loaded);
-    let stitch_config::Loaded { config, sources, report, .. } = loaded;
+    let stitch_config::Loaded { config, sources, report, overlay, values } = loaded;
     let variables = variables.into_inner().into_iter().collect();
-    (Loaded { config, sources, report, variables }, fingerprint)
+    (Loaded { config, sources, report, variables, overlay, values }, fingerprint)
 }
 
 /// Reads a file that must be good; otherwise every problem is printed.
@@ -96,6 +101,11 @@ pub(crate) fn load_valid(path: &Path) -> Result<Loaded, Failure> {
         return Err(Failure::told(ExitCode::Problems));
     }
     Ok(loaded)
+}
+
+/// What people call an overlay file.
+pub(crate) fn overlay_name(overlay: Option<&Path>) -> Option<String> {
+    Some(overlay?.file_name()?.to_string_lossy().into_owned())
 }
 
 impl Loaded {
@@ -110,7 +120,16 @@ impl Loaded {
     /// `stitch.yaml: ok (5 services, 3 routes)`, or how many errors.
     pub(crate) fn summary(&self) -> String {
         let file = self.config.file.display().to_string();
-        summary(&file, &self.report, &self.config)
+        let summary = summary(&file, &self.report, &self.config);
+        match self.overlay_name() {
+            Some(overlay) => format!("{summary} with changes from {overlay}"),
+            None => summary,
+        }
+    }
+
+    /// The name of the overlay file, if there is one; it lies beside the file.
+    pub(crate) fn overlay_name(&self) -> Option<String> {
+        overlay_name(self.overlay.as_deref())
     }
 }
 

@@ -1,22 +1,24 @@
 //! The routes of the admin listener.
 
-use crate::api::{ServiceView, SetModeRefused};
+use crate::api::{Change, ChangeRefused, ServiceView, SetModeRefused};
 use crate::breakers;
+use crate::changes::{MAX_BODY, patch, set_mode, undo, undo_all};
 use crate::guard::{self, Refusal};
 use crate::health::Readiness;
 use crate::prometheus::Metrics;
 use axum::Router;
-use axum::body::{Bytes, HttpBody};
-use axum::extract::{Path, Request, State};
+use axum::body::HttpBody;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, put};
+use axum::routing::{delete, get, put};
 use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
 use stitch_config::model::{Mode, Secret};
+use stitch_net::mock::BoxFuture;
 use stitch_net::{Body, Peer, Problem, Reason, Serve};
 use stitch_proxy::Breakers;
 use tower::ServiceExt;
@@ -27,11 +29,10 @@ pub trait View: Send + Sync + 'static {
     fn config(&self) -> Value;
     /// Every service.
     fn services(&self) -> Vec<ServiceView>;
-    /// Sets a service's mode.
-    ///
-    /// # Errors
-    /// When there is no such service, or nothing could answer in that mode.
-    fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeRefused>;
+    /// Changes a service at run time; done when the change is in force.
+    fn change(&self, change: Change) -> BoxFuture<Result<(), ChangeRefused>>;
+    /// Why a service cannot have this mode, if it cannot.
+    fn refuses_mode(&self, service: &str, mode: Mode) -> Option<SetModeRefused>;
     /// Every breaker.
     fn breakers(&self) -> Arc<Breakers>;
     /// Hands counters to the metrics facade before they are rendered.
@@ -63,11 +64,14 @@ impl Admin {
         let api = Router::new()
             .route("/config", get(config))
             .route("/services", get(services))
-            .route("/services/{name}", get(service))
+            .route("/services/{name}", get(service).patch(patch))
             .route("/services/{name}/mode", put(set_mode))
             .merge(breakers::routes())
+            .route("/services/{name}/overrides", delete(undo_all))
+            .route("/services/{name}/overrides/{key}", delete(undo))
             .method_not_allowed_fallback(wrong_method)
             .route_layer(middleware::from_fn_with_state(self.clone(), guarded))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone());
         self.public_router().nest("/api", api)
     }
@@ -185,7 +189,7 @@ async fn services(State(admin): State<Admin>) -> Response {
     data(admin.view.services())
 }
 
-async fn service(
+pub(crate) async fn service(
     State(admin): State<Admin>,
     Path(name): Path<String>,
     headers: HeaderMap,
@@ -200,48 +204,18 @@ async fn service(
     }
 }
 
+/// The same with the nearest name instead of all.
+pub(crate) fn no_such_service_near(name: &str, near: Option<String>) -> Problem {
+    let problem = Problem::new(Reason::NoService, format!("there is no service {name:?}"));
+    match near {
+        Some(near) => problem.hint(format!("did you mean {near:?}?")),
+        None => problem,
+    }
+}
+
 fn no_such_service(name: &str, known: &str) -> Problem {
     Problem::new(Reason::NoService, format!("there is no service {name:?}"))
         .hint(format!("declared services: {known}"))
-}
-
-async fn set_mode(
-    State(admin): State<Admin>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let names = Mode::ALL.map(Mode::as_str).join(", ");
-    let wanted = serde_json::from_slice::<Value>(&body).ok();
-    let wanted = wanted.as_ref().and_then(|body| body.get("mode")).and_then(Value::as_str);
-    let Some(mode) = wanted.and_then(Mode::parse) else {
-        let detail = match wanted {
-            Some(wanted) => format!("there is no mode {wanted:?}"),
-            None => "the body names no mode".to_owned(),
-        };
-        let problem = Problem::new(Reason::BadRequest, detail)
-            .hint(format!("send {{\"mode\": \"…\"}} with one of: {names}"));
-        return respond(&problem, &headers);
-    };
-    match admin.view.set_mode(&name, mode) {
-        Ok(()) => service(State(admin), Path(name), headers).await,
-        Err(SetModeRefused::Unknown(near)) => {
-            let problem = Problem::new(Reason::NoService, format!("there is no service {name:?}"));
-            let problem = match near {
-                Some(near) => problem.hint(format!("did you mean {near:?}?")),
-                None => problem,
-            };
-            respond(&problem, &headers)
-        }
-        Err(SetModeRefused::Impossible(why)) => {
-            let problem = Problem::new(
-                Reason::BadRequest,
-                format!("{name} cannot be {}: {why}", mode.as_str()),
-            )
-            .status(StatusCode::CONFLICT);
-            respond(&problem, &headers)
-        }
-    }
 }
 
 async fn unknown(request: Request) -> Response {

@@ -1,7 +1,7 @@
 //! What the API shows: plain structs, filled by whoever composes the process.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use stitch_proxy::{Reading, TcpReading};
 
 /// One service, as `/api/services` shows it.
@@ -28,6 +28,12 @@ pub struct ServiceView {
     pub subscriptions: Vec<String>,
     /// What it has had to do so far.
     pub counters: Counters,
+    /// The policies in force, with what else can be changed at run time.
+    pub policies: Value,
+    /// What was changed at run time, as it would be written; `null` where the file's value is taken
+    /// away. Secrets are masked.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub overrides: Map<String, Value>,
     /// The program that we run for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Value>,
@@ -56,6 +62,75 @@ pub struct EndpointView {
     pub hits: u64,
     /// Failures injected so far.
     pub failures: u64,
+}
+
+/// A change of one service at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Merges a patch into what its files and earlier changes say.
+    Patch {
+        /// The service.
+        service: String,
+        /// A JSON object (RFC 7396), as it came.
+        patch: String,
+        /// Its keys.
+        keys: Vec<String>,
+        /// Whether the change is written to the overlay file.
+        persist: bool,
+    },
+    /// Takes changes back.
+    Undo {
+        /// The service.
+        service: String,
+        /// The key; all without one.
+        key: Option<String>,
+    },
+}
+
+impl Change {
+    /// The service that is changed.
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Patch { service, .. } | Self::Undo { service, .. } => service,
+        }
+    }
+}
+
+/// Why a change was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeRefused {
+    /// No such service; the nearest name, if one is near.
+    Unknown(Option<String>),
+    /// There is nothing to take back.
+    NotChanged {
+        /// The key that was named.
+        key: String,
+        /// Those that were changed.
+        changed: Vec<String>,
+    },
+    /// The configuration would have problems with it.
+    Invalid(Vec<ChangeProblem>),
+    /// The files have problems without it.
+    FilesWrong(Vec<ChangeProblem>),
+    /// It is fine in itself, but cannot be put in force or written.
+    Conflict(String),
+    /// The process is about to end.
+    Stopping,
+}
+
+/// One problem of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangeProblem {
+    /// `line:column` in the body of the request, or `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The key path.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// Why a mode was not set.

@@ -1,4 +1,4 @@
-//! The admin API: health, metrics, the configuration in force, services and their modes, breakers.
+//! The admin API: health, metrics, the configuration in force, services and changes of them, breakers.
 //!
 //! Starts small. Every `/api/*` success is `{"data": …}`, every error problem+json. `/health/*` and
 //! `/metrics` are public; the rest is guarded against browsers and, off loopback, by a token.
@@ -10,11 +10,14 @@ mod api;
 mod breakers;
 #[cfg(test)]
 mod breakers_tests;
+mod changes;
 mod guard;
 mod health;
 mod prometheus;
 
 pub use admin::{Admin, AdminGate, View};
-pub use api::{Counters, EndpointView, ServiceView, SetModeRefused};
+pub use api::{
+    Change, ChangeProblem, ChangeRefused, Counters, EndpointView, ServiceView, SetModeRefused,
+};
 pub use health::Readiness;
 pub use prometheus::Metrics;

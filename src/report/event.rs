@@ -1,6 +1,6 @@
 //! One JSON object per line: what programs that start `stitch` read.
 
-use super::{Listening, ProblemLine, ServiceLine};
+use super::{Listening, ProblemLine, Reloaded};
 use serde::Serialize;
 
 /// What happened. The names and fields are a promise.
@@ -10,10 +10,7 @@ pub(crate) enum Event<'a> {
     /// Everything is bound.
     Ready(&'a Listening),
     /// A changed file is in force.
-    Reloaded {
-        /// Every service as it is now.
-        services: &'a [ServiceLine],
-    },
+    Reloaded(&'a Reloaded<'a>),
     /// A changed file was refused; the one before stays in force.
     ReloadFailed {
         /// Everything that is wrong with it.
@@ -35,6 +32,8 @@ impl Event<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::ServiceLine;
+    use crate::serve::Dropped;
 
     fn users() -> ServiceLine {
         ServiceLine {
@@ -64,8 +63,14 @@ mod tests {
     fn every_event_has_its_name() {
         let infra = ServiceLine { kind: "infra", mode: None, urls: vec![], ..users() };
         assert_eq!(
-            Event::Reloaded { services: &[infra] }.to_line(),
+            Event::Reloaded(&Reloaded { services: &[infra], ..Reloaded::default() }).to_line(),
             r#"{"event":"reloaded","services":[{"name":"users","kind":"infra","urls":[]}]}"#
+        );
+        let dropped = Dropped { service: "users".into(), key: "mode".into(), why: "so".into() };
+        let overlay = Some("stitch.overlay.yaml");
+        assert_eq!(
+            Event::Reloaded(&Reloaded { overlay, services: &[], dropped: &[dropped] }).to_line(),
+            r#"{"event":"reloaded","overlay":"stitch.overlay.yaml","services":[],"dropped":[{"service":"users","key":"mode","why":"so"}]}"#
         );
         assert_eq!(
             Event::ReloadFailed { problems: &[] }.to_line(),

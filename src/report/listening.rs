@@ -1,5 +1,6 @@
 //! Where everything listens, as plain data for the table and the `ready` line.
 
+use crate::serve::Dropped;
 use serde::Serialize;
 use stitch_config::model::{Kind, Mode, Service};
 
@@ -27,8 +28,24 @@ pub(crate) struct Listening {
     /// The seed of all randomness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seed: Option<u64>,
+    /// The name of the overlay file, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) overlay: Option<String>,
     /// Every service, in file order.
     pub(crate) services: Vec<ServiceLine>,
+}
+
+/// What a reload has put in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Reloaded<'a> {
+    /// The name of the overlay file, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) overlay: Option<&'a str>,
+    /// Every service as it is now.
+    pub(crate) services: &'a [ServiceLine],
+    /// Changes at run time that it has ended.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) dropped: &'a [Dropped],
 }
 
 /// One service.

@@ -11,7 +11,7 @@ mod reporter;
 mod table;
 
 pub(crate) use event::Event;
-pub(crate) use listening::{Listening, ServiceLine, kind_of};
+pub(crate) use listening::{Listening, Reloaded, ServiceLine, kind_of};
 pub(crate) use paint::{Colour, Paint};
 pub(crate) use problem::{ProblemLine, counted, summary};
 pub(crate) use reporter::Reporter;

@@ -1,8 +1,9 @@
 //! Tells events on standard output, in the format that was asked for.
 
-use super::{Event, Listening, Paint, ProblemLine, ServiceLine, counted, table};
+use super::{Event, Listening, Paint, ProblemLine, Reloaded, counted, table};
 use crate::cli::Format;
 use crate::output;
+use crate::serve::Dropped;
 use std::io;
 use stitch_config::{Report, Sources};
 
@@ -26,8 +27,8 @@ impl Reporter {
     }
 
     /// A changed file is in force.
-    pub(crate) fn reloaded(&self, services: &[ServiceLine]) -> io::Result<()> {
-        output::print(&self.reloaded_text(services))
+    pub(crate) fn reloaded(&self, reloaded: &Reloaded<'_>) -> io::Result<()> {
+        output::print(&self.reloaded_text(reloaded))
     }
 
     /// A changed file was refused. People get every problem on standard error.
@@ -53,9 +54,17 @@ impl Reporter {
         self.say(&Event::Ready(listening), table)
     }
 
-    fn reloaded_text(&self, services: &[ServiceLine]) -> String {
-        let line = || format!("reloaded  {}\n", counted(services.len(), "service"));
-        self.say(&Event::Reloaded { services }, line)
+    fn reloaded_text(&self, reloaded: &Reloaded<'_>) -> String {
+        self.say(&Event::Reloaded(reloaded), || {
+            let mut line = format!("reloaded  {}", counted(reloaded.services.len(), "service"));
+            if let Some(overlay) = reloaded.overlay {
+                line += &format!("  with changes from {overlay}");
+            }
+            for Dropped { service, key, why } in reloaded.dropped {
+                line += &format!("\n  the change of {service}.{key} at run time is dropped: {why}");
+            }
+            line + "\n"
+        })
     }
 
     fn reload_failed_text(&self, report: &Report, sources: &Sources) -> String {
@@ -94,7 +103,13 @@ mod tests {
         report.push(Problem::error(Place::default(), "x", "bad"));
         let failed = TEXT.reload_failed_text(&report, &Sources::default());
         assert_eq!(failed, "reload failed  1 error, the configuration before stays in force\n");
-        assert_eq!(TEXT.reloaded_text(&[]), "reloaded  0 services\n");
+        assert_eq!(TEXT.reloaded_text(&Reloaded::default()), "reloaded  0 services\n");
+        let dropped = Dropped { service: "a".into(), key: "b".into(), why: "c".into() };
+        let overlay = Some("x.overlay.yaml");
+        assert_eq!(
+            TEXT.reloaded_text(&Reloaded { overlay, services: &[], dropped: &[dropped] }),
+            "reloaded  0 services  with changes from x.overlay.yaml\n  the change of a.b at run time is dropped: c\n"
+        );
         assert_eq!(TEXT.ready_text(&Listening::default()), "ready\n");
         assert_eq!(TEXT.say(&Event::Stopped, || "stopped\n".to_owned()), "stopped\n");
     }
@@ -105,7 +120,7 @@ mod tests {
         report.push(Problem::error(Place::default(), "x", "bad"));
         let all = [
             (JSON.ready_text(&Listening::default()), "ready"),
-            (JSON.reloaded_text(&[]), "reloaded"),
+            (JSON.reloaded_text(&Reloaded::default()), "reloaded"),
             (JSON.reload_failed_text(&report, &Sources::default()), "reload_failed"),
             (JSON.say(&Event::Draining, String::new), "draining"),
         ];

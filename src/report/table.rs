@@ -29,6 +29,9 @@ pub(super) fn ready_line(listening: &Listening, paint: Paint) -> String {
     for (name, value) in proxies.chain(transparent).chain(rest) {
         let _ = write!(line, "{GAP}{} {value}", paint.paint(Colour::Dim, name));
     }
+    if let Some(overlay) = &listening.overlay {
+        let _ = write!(line, "{GAP}{} {overlay}", paint.paint(Colour::Dim, "with changes from"));
+    }
     line
 }
 
@@ -164,12 +167,13 @@ ready  proxy http://127.0.0.1:8080  admin http://127.0.0.1:9900
             mockd: Some("http://m".into()),
             events: Some("in-process".into()),
             seed: Some(7),
+            overlay: Some("stitch.overlay.yaml".into()),
             ..Listening::default()
         };
         assert_eq!(
             render(&listening, None, Paint::OFF),
             "ready  proxy http://a  proxy http://b  transparent 127.0.0.1:15001  mockd http://m  \
-             events in-process  seed 7\n"
+             events in-process  seed 7  with changes from stitch.overlay.yaml\n"
         );
     }
 }

@@ -9,16 +9,19 @@ use crate::bind_error::Purpose;
 use crate::cli::Format;
 use crate::compose::Overrides;
 use crate::exit::{ExitCode, Failure};
-use crate::report::{Listening, Reporter, ServiceLine};
+use crate::report::{Listening, Reloaded, Reporter, ServiceLine};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stitch_config::Config;
 use stitch_config::model::{Kind, Mode};
+use stitch_config::overlay::Changes;
 use stitch_config::watch::Fingerprint;
 use stitch_mockd::Daemon;
 use stitch_mockd::events::{Events, choose};
 use stitch_net::{AcceptOptions, Drain, HttpPort, Workers};
+use tokio::sync::mpsc;
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -42,7 +45,7 @@ pub(crate) fn run_mockd(options: &MockdOptions) -> Result<ExitCode, Failure> {
 async fn run(options: &MockdOptions, prepared: Prepared, seed: u64) -> Result<ExitCode, Failure> {
     let signals = Signals::listen()?;
     let drain = Drain::default();
-    let Prepared { config, engine, fingerprint, .. } = prepared;
+    let Prepared { config, engine, fingerprint, overlay, .. } = prepared;
     let listener = bind(options.listen, &Purpose::Mockd)?;
     let address = listener.address.tcp().unwrap_or(options.listen);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -66,11 +69,14 @@ async fn run(options: &MockdOptions, prepared: Prepared, seed: u64) -> Result<Ex
         events: Some(name),
         seed: Some(config.seed.unwrap_or(seed)),
         services: lines(&config, &ports),
+        overlay,
         ..Listening::default()
     })?;
     let reload =
         MockdReload { options, seed, reporter, daemon, events: events.clone(), ports, accepting };
-    let (asked, mut signals) = follow_changes(reload, fingerprint, signals).await;
+    // There is no admin API here that could ask for anything.
+    let (_, requests) = mpsc::channel(1);
+    let (asked, mut signals) = follow_changes(reload, fingerprint, signals, requests).await;
     wind_down(reporter, &drain, config.proxy.drain, &mut signals).await;
     settle_events(&events).await;
     told(reporter.stopped());
@@ -89,10 +95,17 @@ struct MockdReload<'a> {
 }
 
 impl Reload for MockdReload<'_> {
+    type Request = Infallible;
+
+    async fn serve(&mut self, never: Infallible, _: Fingerprint) -> Fingerprint {
+        match never {}
+    }
+
     async fn reload(&mut self) -> Fingerprint {
         let previous = self.daemon.engine();
-        let file = &self.options.file;
-        let next = match prepare(file, &Overrides::default(), self.seed, Some(&previous), None) {
+        let (file, seed) = (&self.options.file, self.seed);
+        let (changes, overrides) = (Changes::default(), Overrides::default());
+        let next = match prepare(file, &changes, &overrides, seed, Some(&previous), None) {
             Ok(next) => next,
             Err(refused) => {
                 told(self.reporter.reload_failed(&refused.report, &refused.sources));
@@ -106,7 +119,12 @@ impl Reload for MockdReload<'_> {
                 self.daemon.replace(next.engine.clone());
                 self.events.update(&next.engine).await;
                 eprint!("{}", next.report.render(&next.sources));
-                told(self.reporter.reloaded(&lines(&next.config, &self.ports)));
+                let services = lines(&next.config, &self.ports);
+                told(self.reporter.reloaded(&Reloaded {
+                    services: &services,
+                    overlay: next.overlay.as_deref(),
+                    dropped: &[],
+                }));
             }
         }
         next.fingerprint

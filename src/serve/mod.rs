@@ -3,6 +3,7 @@
 //! This is the one place that knows proxy and mocks both. Start-up and reload take the same path:
 //! load, compile, bind what is new, and only then put everything in force at once.
 
+mod change;
 mod control;
 mod listeners;
 mod mockd;
@@ -10,6 +11,7 @@ mod prepare;
 mod proxy;
 mod reload;
 mod remote;
+mod run_time;
 mod signals;
 mod stop;
 mod view;
@@ -17,3 +19,4 @@ mod view;
 pub(crate) use mockd::{MockdOptions, run_mockd};
 pub(crate) use prepare::load_and_check;
 pub(crate) use proxy::{Behind, ProxyOptions, run_proxy};
+pub(crate) use run_time::Dropped;

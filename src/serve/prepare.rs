@@ -2,9 +2,10 @@
 
 use crate::compose::Overrides;
 use crate::exit::{ExitCode, Failure};
-use crate::file::{self, Loaded};
+use crate::file::{self, Loaded, overlay_name};
 use std::path::Path;
 use std::sync::Arc;
+use stitch_config::overlay::{Changes, Values};
 use stitch_config::watch::Fingerprint;
 use stitch_config::{Config, Place, Problem, Report, Sources};
 use stitch_mockd::Engine;
@@ -20,6 +21,10 @@ pub(super) struct Prepared {
     pub(super) credentials: Credentials,
     /// What to watch for changes.
     pub(super) fingerprint: Fingerprint,
+    /// What can be changed at run time, as written.
+    pub(super) values: Values,
+    /// The name of the overlay file, if there is one.
+    pub(super) overlay: Option<String>,
 }
 
 /// A configuration that may not.
@@ -27,6 +32,7 @@ pub(super) struct Refused {
     pub(super) report: Report,
     pub(super) sources: Sources,
     pub(super) fingerprint: Fingerprint,
+    pub(super) values: Values,
 }
 
 /// Loads a file and compiles its mocks, so that every problem of every stage is in one report.
@@ -37,29 +43,31 @@ pub(crate) fn load_and_check(path: &Path) -> Loaded {
     loaded
 }
 
-/// Loads, overrides and compiles. Counters and draws go on from `previous`; certificates and keys
+/// Loads with changes over it, overrides and compiles. Counters and draws go on from `previous`; certificates and keys
 /// are read for whoever says which ones are in use.
 pub(super) fn prepare(
     path: &Path,
+    changes: &Changes,
     overrides: &Overrides,
     seed: u64,
     previous: Option<&Engine>,
     in_use: Option<&Credentials>,
 ) -> Result<Prepared, Box<Refused>> {
-    let (mut loaded, fingerprint) = file::load_and_watch(path);
+    let (mut loaded, fingerprint) = file::load_and_watch(path, changes);
     if let Err(problems) = overrides.apply(&mut loaded.config) {
         let problem = |message| Problem::error(Place::default(), "command line", message);
         loaded.report.extend(problems.into_iter().map(problem));
     }
-    let Loaded { config, sources, mut report, .. } = loaded;
+    let Loaded { config, sources, mut report, values, overlay, .. } = loaded;
+    let overlay = overlay_name(overlay.as_deref());
     let seed = config.seed.unwrap_or(seed);
     let engine = Engine::compile(&config, seed, previous, &mut report);
     let credentials = in_use.map(|in_use| read_credentials(&config, in_use, &mut report));
     if report.has_errors() {
-        return Err(Box::new(Refused { report, sources, fingerprint }));
+        return Err(Box::new(Refused { report, sources, fingerprint, values }));
     }
     let (config, credentials) = (Arc::new(config), credentials.unwrap_or_default());
-    Ok(Prepared { config, sources, report, engine, credentials, fingerprint })
+    Ok(Prepared { config, sources, report, engine, credentials, fingerprint, values, overlay })
 }
 
 fn read_credentials(config: &Config, in_use: &Credentials, report: &mut Report) -> Credentials {
@@ -90,7 +98,7 @@ pub(super) fn prepare_first(
     seed: u64,
     in_use: Option<&Credentials>,
 ) -> Result<Prepared, Failure> {
-    match prepare(path, overrides, seed, None, in_use) {
+    match prepare(path, &Changes::default(), overrides, seed, None, in_use) {
         Ok(prepared) => {
             eprint!("{}", prepared.report.render(&prepared.sources));
             Ok(prepared)

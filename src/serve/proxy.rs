@@ -1,10 +1,12 @@
 //! `stitch up` and `stitch proxy`: the proxy with mocks behind it, in this process or in another.
 
+use super::change::Request;
 use super::control::{ControlPlane, spawn_upkeep};
 use super::listeners::{ServicePorts, accept_options, bind, handle, serve_proxied};
 use super::prepare::{Prepared, prepare_first};
-use super::reload::{ProxyReload, follow_changes, told};
+use super::reload::{ProxyReload, follow_changes, serve_during, told};
 use super::remote::RemoteMocks;
+use super::run_time::RunTime;
 use super::signals::{Asked, Signals};
 use super::stop::{exit_code, settle_events, wind_down};
 use crate::bind_error::Purpose;
@@ -20,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use stitch_config::Config;
 use stitch_config::model::{Kind, ListenAddress, Mode, Service, Workers as WorkerCount};
+use stitch_config::overlay::{Values, Written};
 use stitch_control::{Metrics, Readiness};
 use stitch_mockd::Engine;
 use stitch_mockd::events::{Events, choose};
@@ -29,11 +32,15 @@ use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
     TransparentPort, follow_names, watch_breakers,
 };
+use tokio::sync::mpsc;
 
 /// How long the ready line waits for commands that are starting: their first start may compile.
 const COMMANDS: Duration = Duration::from_secs(300);
 /// How often those that keep it waiting are named.
 const NOTICE: Duration = Duration::from_secs(10);
+
+/// How many changes may wait to be made.
+const REQUESTS: usize = 64;
 
 /// What answers where no real service does.
 #[derive(Clone, Debug)]
@@ -67,6 +74,10 @@ pub(super) struct Running {
     pub(super) own: OwnAddresses,
     pub(super) remote: Option<RemoteMocks>,
     pub(super) checks: Checks,
+    /// What was changed at run time, and what the files say beneath it.
+    run_time: Mutex<(RunTime, Values)>,
+    /// To whoever puts changes in force.
+    pub(super) requests: mpsc::Sender<Request>,
 }
 
 /// Serves until a signal ends it.
@@ -116,6 +127,7 @@ async fn run(
     };
     let (events, bus) = events.unzip();
 
+    let (asking, mut requests) = mpsc::channel(REQUESTS);
     let running = Arc::new(Running {
         proxy: proxy.clone(),
         engine: ArcSwap::new(prepared.engine.clone()),
@@ -127,6 +139,8 @@ async fn run(
         own: bound.own(),
         remote,
         checks: Checks::default(),
+        run_time: Mutex::new((RunTime::default(), prepared.values)),
+        requests: asking,
     });
     control.connect(running.clone());
     running.apply_ports(running.plan_ports(&config)?);
@@ -135,13 +149,16 @@ async fn run(
     readiness.arrived("listeners");
     spawn_upkeep(metrics);
     let reporter = Reporter::new(options.format);
+    let mut reloader = ProxyReload { options, seed, reporter, running: &running };
+    let mut watched = prepared.fingerprint;
     if matches!(options.behind, Behind::Everything) {
         // Builds take a while; who changes their mind meanwhile need not wait.
-        tokio::select! {
-            () = running.start_commands(&config, &listening, &readiness) => {}
-            asked = signals.stop() => {
-                return stop(&running, reporter, &drain, &config, (asked, signals)).await;
-            }
+        let start = running.start_commands(&config, &listening, &readiness);
+        let asked =
+            serve_during(&mut reloader, &mut watched, &mut signals, &mut requests, start).await;
+        if let Some(asked) = asked {
+            drop(requests);
+            return stop(&running, reporter, &drain, &config, (asked, signals)).await;
         }
     }
     // Who is still being started is not asked yet whether they are well.
@@ -155,10 +172,10 @@ async fn run(
         admin: Some(url(admin)),
         events: bus,
         seed: Some(config.seed.unwrap_or(seed)),
+        overlay: prepared.overlay,
         services: running.lines(),
     })?;
-    let reloader = ProxyReload { options, seed, reporter, running: &running };
-    let asked = follow_changes(reloader, prepared.fingerprint, signals).await;
+    let asked = follow_changes(reloader, watched, signals, requests).await;
     stop(&running, reporter, &drain, &config, asked).await
 }
 
@@ -288,6 +305,25 @@ impl Bound {
 }
 
 impl Running {
+    /// What was changed at run time.
+    pub(super) fn run_time(&self) -> RunTime {
+        self.run_time.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Something is in force now with these changes over what the files say.
+    pub(super) fn set_run_time(&self, run_time: RunTime, values: Values) {
+        *self.run_time.lock().unwrap_or_else(PoisonError::into_inner) = (run_time, values);
+    }
+
+    /// The mode of a service as its files have it.
+    pub(super) fn mode_in_files(&self, service: &Service) -> Mode {
+        let values = &self.run_time.lock().unwrap_or_else(PoisonError::into_inner).1;
+        let written = values.with_overlay.get(&service.name, "mode").map(Written::to_json);
+        let written = written.as_ref().and_then(|mode| Mode::parse(mode.as_str()?));
+        let has_mock = !service.endpoints.is_empty() || !service.subscriptions.is_empty();
+        written.unwrap_or_else(|| Mode::default_for(!service.upstreams.is_empty(), has_mock))
+    }
+
     /// Binds the service ports that a configuration wants besides those that are there.
     pub(super) fn plan_ports(
         &self,

@@ -3,24 +3,40 @@
 //! Files are polled rather than watched: that survives editors that replace the file and mounts
 //! without inotify, and costs a handful of `stat`s (see docs/decisions/0003-polling.md).
 
-use super::prepare::{Prepared, prepare};
+use super::change::Request;
+use super::listeners::PortChanges;
+use super::prepare::{Prepared, Refused, prepare};
 use super::proxy::{ProxyOptions, Running, compile};
+use super::run_time::{Dropped, RunTime};
 use super::signals::{Asked, Signals};
 use crate::exit::Failure;
-use crate::report::Reporter;
+use crate::report::{Reloaded, Reporter};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use stitch_config::model::Proxy;
+use stitch_config::overlay::{Change, Changes};
 use stitch_config::watch::Fingerprint;
 use stitch_config::{Config, Place, Problem, Report, Sources};
+use tokio::sync::mpsc;
 
 /// How often files are looked at.
 const POLL: Duration = Duration::from_millis(250);
 
 /// Something that can be put in force anew from changed files.
 pub(super) trait Reload {
+    /// What may be asked for between reloads.
+    type Request;
+
     /// Reloads once, or keeps what there is and says why; returns what to watch from now on.
     fn reload(&mut self) -> impl Future<Output = Fingerprint>;
+
+    /// Does what is asked for; returns what to watch from now on.
+    fn serve(
+        &mut self,
+        request: Self::Request,
+        watched: Fingerprint,
+    ) -> impl Future<Output = Fingerprint>;
 }
 
 /// What reloading the proxy needs.
@@ -31,11 +47,13 @@ pub(super) struct ProxyReload<'a> {
     pub(super) running: &'a Running,
 }
 
-/// Reloads whenever the files change or SIGHUP comes, until a signal asks to stop.
-pub(super) async fn follow_changes(
-    mut reloader: impl Reload,
+/// Reloads whenever the files change or SIGHUP comes, and serves requests, one after the other,
+/// until a signal asks to stop.
+pub(super) async fn follow_changes<R: Reload>(
+    mut reloader: R,
     mut fingerprint: Fingerprint,
     mut signals: Signals,
+    mut requests: mpsc::Receiver<R::Request>,
 ) -> (Asked, Signals) {
     loop {
         let changed = async {
@@ -49,6 +67,14 @@ pub(super) async fn follow_changes(
         let asked = tokio::select! {
             asked = changed => asked,
             asked = signals.next() => asked,
+            Some(request) = requests.recv() => {
+                // What was saved before is in force before, and told.
+                if fingerprint.changed() {
+                    fingerprint = reloader.reload().await;
+                }
+                fingerprint = reloader.serve(request, fingerprint).await;
+                continue;
+            }
         };
         if asked != Asked::Reload {
             return (asked, signals);
@@ -57,33 +83,130 @@ pub(super) async fn follow_changes(
     }
 }
 
+/// Serves requests while something else is waited for. A signal that asks to stop ends the wait.
+pub(super) async fn serve_during<R: Reload>(
+    reloader: &mut R,
+    watched: &mut Fingerprint,
+    signals: &mut Signals,
+    requests: &mut mpsc::Receiver<R::Request>,
+    wait: impl Future<Output = ()>,
+) -> Option<Asked> {
+    let mut wait = pin!(wait);
+    loop {
+        // A request is never broken off half-way.
+        let request = tokio::select! {
+            biased;
+            () = &mut wait => return None,
+            asked = signals.stop() => return Some(asked),
+            Some(request) = requests.recv() => request,
+        };
+        *watched = reloader.serve(request, watched.clone()).await;
+    }
+}
+
 impl Reload for ProxyReload<'_> {
+    type Request = Request;
+
     async fn reload(&mut self) -> Fingerprint {
-        let previous = self.running.engine.load_full();
-        let overrides = &self.options.overrides;
-        let in_use = self.running.proxy.snapshot();
-        let in_use = Some(&in_use.credentials);
-        match prepare(self.options.path(), overrides, self.seed, Some(&previous), in_use) {
+        let mut kept = self.running.run_time();
+        let (prepared, dropped) = match self.prepare_keeping(&mut kept) {
+            Ok(prepared) => prepared,
             Err(refused) => {
                 told(self.reporter.reload_failed(&refused.report, &refused.sources));
-                refused.fingerprint
+                return refused.fingerprint;
             }
-            Ok(prepared) => self.put_in_force(prepared).await,
+        };
+        let ports = match self.running.plan_ports(&prepared.config) {
+            Ok(ports) => ports,
+            Err(failure) => {
+                refuse_ports(self.reporter, &failure, &prepared.sources);
+                return prepared.fingerprint;
+            }
+        };
+        eprint!("{}", prepared.report.render(&prepared.sources));
+        let overlay = prepared.overlay.clone();
+        let fingerprint = self.put_in_force(prepared, ports, kept).await;
+        for Dropped { service, key, why } in &dropped {
+            tracing::warn!(service, key, why, "A change at run time was dropped");
         }
+        told(self.reporter.reloaded(&Reloaded {
+            services: &self.running.lines(),
+            overlay: overlay.as_deref(),
+            dropped: &dropped,
+        }));
+        fingerprint
+    }
+
+    async fn serve(&mut self, request: Request, watched: Fingerprint) -> Fingerprint {
+        let changed = self.change(&request.change).await;
+        let (answer, watched) = match changed {
+            Ok(fingerprint) => (Ok(()), fingerprint),
+            Err(refused) => (Err(refused), watched),
+        };
+        // Who no longer waits has the change all the same.
+        let _ = request.answer.send(answer);
+        watched
     }
 }
 
 impl ProxyReload<'_> {
-    async fn put_in_force(&self, prepared: Prepared) -> Fingerprint {
-        let Prepared { config, sources, report, engine, credentials, fingerprint } = prepared;
-        let running = self.running;
-        let ports = match running.plan_ports(&config) {
-            Ok(ports) => ports,
-            Err(failure) => {
-                refuse_ports(self.reporter, &failure, &sources);
-                return fingerprint;
+    /// Prepares what the files say now, with changes at run time over it.
+    pub(super) fn prepare(&self, run_time: Vec<Change>) -> Result<Prepared, Box<Refused>> {
+        self.prepare_over(&Changes { overlay: None, run_time })
+    }
+
+    pub(super) fn prepare_over(&self, changes: &Changes) -> Result<Prepared, Box<Refused>> {
+        let previous = self.running.engine.load_full();
+        let in_use = self.running.proxy.snapshot();
+        let (path, overrides) = (self.options.path(), &self.options.overrides);
+        let in_use = Some(&in_use.credentials);
+        prepare(path, changes, overrides, self.seed, Some(&previous), in_use)
+    }
+
+    /// Prepares what the files say now with those changes that still mean something; the others
+    /// are given up.
+    fn prepare_keeping(
+        &self,
+        kept: &mut RunTime,
+    ) -> Result<(Prepared, Vec<Dropped>), Box<Refused>> {
+        let mut dropped = Vec::new();
+        loop {
+            let prepared = self.prepare(kept.changes());
+            let values = match &prepared {
+                Ok(prepared) => &prepared.values,
+                Err(refused) => &refused.values,
+            };
+            let stale = kept.drop_stale(values);
+            if !stale.is_empty() {
+                dropped.extend(stale);
+                continue;
             }
-        };
+            let refused = match prepared {
+                Ok(prepared) => return Ok((prepared, dropped)),
+                Err(refused) => refused,
+            };
+            let blamed = kept.drop_blamed(&refused.report, &refused.sources);
+            if blamed.is_empty() {
+                // Is it the files, or what they and a change say together?
+                self.prepare(Vec::new())?;
+                match kept.drop_newest() {
+                    Some(newest) => dropped.push(newest),
+                    None => return Err(refused),
+                }
+            }
+            dropped.extend(blamed);
+        }
+    }
+
+    /// Everything at once, with the changes at run time that are in it.
+    pub(super) async fn put_in_force(
+        &self,
+        prepared: Prepared,
+        ports: PortChanges,
+        run_time: RunTime,
+    ) -> Fingerprint {
+        let Prepared { config, engine, credentials, fingerprint, .. } = prepared;
+        let running = self.running;
         let before = running.proxy.snapshot();
         let after = keep_fixed(&before.config, config);
         let remote = running.remote.as_ref();
@@ -91,6 +214,7 @@ impl ProxyReload<'_> {
         running.proxy.replace(snapshot);
         running.checks.follow(&running.proxy.snapshot());
         running.engine.store(engine.clone());
+        running.set_run_time(run_time, prepared.values);
         running.apply_ports(ports);
         if let Some(events) = &running.events {
             events.update(&engine).await;
@@ -98,8 +222,6 @@ impl ProxyReload<'_> {
         if let Some(supervisor) = running.supervisor.get() {
             supervisor.update(&after);
         }
-        eprint!("{}", report.render(&sources));
-        told(self.reporter.reloaded(&running.lines()));
         fingerprint
     }
 }

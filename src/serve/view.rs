@@ -1,13 +1,18 @@
 //! What the admin API sees of the running process.
 
+use super::change::Request;
 use super::proxy::Running;
 use crate::report::kind_of;
 use crate::supervise::Supervisor;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stitch_config::model::{Kind, Mode, Service};
-use stitch_control::{Counters, EndpointView, ServiceView, SetModeRefused, View};
-use stitch_proxy::{Breakers, Reading, SetModeError};
+use stitch_control::{
+    Change, ChangeRefused, Counters, EndpointView, ServiceView, SetModeRefused, View,
+};
+use stitch_net::mock::BoxFuture;
+use stitch_proxy::{Breakers, Reading};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 impl View for Running {
@@ -19,6 +24,7 @@ impl View for Running {
         let snapshot = self.proxy.snapshot();
         let mocks = self.engine.load().services();
         let commands = self.supervisor.get().map(Supervisor::states).unwrap_or_default();
+        let run_time = self.run_time();
         let view = |declared: &Arc<Service>| {
             let name = &*declared.name;
             let service = snapshot.service(name);
@@ -27,13 +33,14 @@ impl View for Running {
             let endpoints = mock.map(|mock| mock.endpoints.iter().map(endpoint).collect());
             let command = commands.iter().find(|command| command.name == name);
             let mode = service.map(|service| service.mode());
+            let overrides = run_time.shown(name);
+            let changed = mode.filter(|_| overrides.contains_key("mode"));
+            let in_files = changed.map(|_| self.mode_in_files(declared));
             ServiceView {
                 name: name.to_owned(),
                 kind: kind_of(declared),
                 mode: mode.map(Mode::as_str),
-                mode_in_file: mode
-                    .filter(|mode| *mode != declared.mode)
-                    .map(|_| declared.mode.as_str()),
+                mode_in_file: in_files.filter(|_| mode != in_files).map(Mode::as_str),
                 urls: self.urls(declared),
                 upstreams: service
                     .or(tcp)
@@ -46,21 +53,41 @@ impl View for Running {
                     (Some(service), None) => Counters::Requests(service.state.stats.read()),
                     (None, None) => Counters::Requests(Reading::default()),
                 },
+                policies: stitch_config::dump_policies(declared),
+                overrides,
                 command: command.map(|command| json!(command)),
             }
         };
         snapshot.config.services.iter().map(view).collect()
     }
 
-    fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeRefused> {
-        self.proxy.set_mode(service, mode).map_err(|error| match error {
-            SetModeError::Unknown => SetModeRefused::Unknown(self.near(service)),
-            SetModeError::Impossible(why) => SetModeRefused::Impossible(why.to_owned()),
+    fn change(&self, change: Change) -> BoxFuture<Result<(), ChangeRefused>> {
+        let requests = self.requests.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            if requests.send(Request { change, answer }).await.is_err() {
+                return Err(ChangeRefused::Stopping);
+            }
+            answered.await.unwrap_or(Err(ChangeRefused::Stopping))
         })
     }
 
     fn breakers(&self) -> Arc<Breakers> {
         self.proxy.breakers().clone()
+    }
+
+    fn refuses_mode(&self, service: &str, mode: Mode) -> Option<SetModeRefused> {
+        let snapshot = self.proxy.snapshot();
+        if snapshot.tcp.get(service).is_some() {
+            let why = "bytes of type: tcp are passed on, never mocked";
+            return Some(SetModeRefused::Impossible(why.to_owned()));
+        }
+        match snapshot.service(service) {
+            Some(known) => {
+                known.refuses(mode).map(|why| SetModeRefused::Impossible(why.to_owned()))
+            }
+            None => Some(SetModeRefused::Unknown(self.near(service))),
+        }
     }
 
     fn publish_metrics(&self) {
@@ -75,6 +102,13 @@ impl Running {
         let snapshot = self.proxy.snapshot();
         let names = snapshot.config.services.iter().filter(|service| service.kind == Kind::Http);
         stitch_config::near::nearest(name, names.map(|service| &*service.name)).map(str::to_owned)
+    }
+
+    /// The same among all.
+    pub(super) fn near_any(&self, name: &str) -> Option<String> {
+        let snapshot = self.proxy.snapshot();
+        let names = snapshot.config.services.iter().map(|service| &*service.name);
+        stitch_config::near::nearest(name, names).map(str::to_owned)
     }
 }
 
