@@ -25,6 +25,7 @@ mod listeners;
 mod local_services;
 mod mockd_apart;
 mod modes;
+mod patch;
 mod proxy_protocol;
 
 mod reload;
