@@ -250,8 +250,6 @@ fn keep_fixed(before: &Config, after: Arc<Config>) -> Arc<Config> {
         ("proxy.transparent", old.transparent != new.transparent),
         ("proxy.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
         ("proxy.admin", old.admin != new.admin),
-        ("proxy.transparent", old.transparent != new.transparent),
-        ("proxy.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
         ("proxy.workers", old.workers != new.workers),
         ("proxy.access_log", old.access_log != new.access_log),
         ("proxy.limits", old.limits != new.limits),
