@@ -6,7 +6,9 @@ use crate::decode::Record as _;
 use crate::near;
 use crate::place::{Place, Sources};
 use crate::problem::{Problem, Report};
-use crate::raw::{POLICIES_LATER, RawDefaults, RawService};
+use crate::raw::RawService;
+use crate::raw::file::RawDefaults;
+use crate::raw::later;
 use crate::yaml::{self, Entry, Env, Node, Spot, Value, key_path};
 use std::path::Path;
 
@@ -183,7 +185,7 @@ fn replace(target: &mut Vec<Entry>, values: Vec<Entry>) {
 /// Whether a key may stand in a document. Keys of later capabilities may, to be refused as such.
 fn is_allowed(entry: &Entry, report: &mut Report) -> bool {
     let key = entry.key.as_str();
-    if can_change(key) || POLICIES_LATER.iter().any(|(later, _)| *later == key) {
+    if can_change(key) || later::POLICIES.iter().any(|(later, _)| *later == key) {
         return true;
     }
     let error = match RawService::KEYS.contains(&key) {

@@ -3,8 +3,8 @@
 //! Keys that belong to later capabilities are listed beside each record and refused by name.
 
 mod endpoint;
-mod file;
-mod later;
+pub(crate) mod file;
+pub(crate) mod later;
 mod policy;
 mod proxy;
 mod response;
@@ -13,8 +13,7 @@ mod service;
 mod tls;
 
 pub(crate) use endpoint::{RawEndpoint, RawPublish, RawSubscription};
-pub(crate) use file::{RawDefaults, RawFile};
-pub(crate) use later::POLICIES as POLICIES_LATER;
+pub(crate) use file::RawFile;
 pub(crate) use policy::*;
 pub(crate) use proxy::{RawAccessLog, RawAdmin, RawForward, RawLimits, RawProxy};
 pub(crate) use response::RawResponse;
