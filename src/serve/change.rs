@@ -3,6 +3,7 @@
 use super::prepare::{Prepared, Refused};
 use super::reload::ProxyReload;
 use super::run_time::RunTime;
+use std::env;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -104,7 +105,7 @@ impl ProxyReload<'_> {
         };
         let mut files = prepared.sources.files();
         let before = files.find(|(known, _)| *known == path).map(|(_, text)| &**text);
-        let text = persisted(before, &prepared.values, service, keys);
+        let text = persisted(before, &|name| env::var(name).ok(), &prepared.values, service, keys);
         if text.as_ref().is_some_and(|text| text.len() > MAX_OVERLAY) {
             let why = format!("{} would be larger than {} MiB", path.display(), MAX_OVERLAY >> 20);
             return Err(ChangeRefused::Conflict(why));

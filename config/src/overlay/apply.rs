@@ -1,6 +1,6 @@
 //! Puts documents of changes into the trees of the files.
 
-use super::written::{must_be_escaped, push_escaped};
+use super::written::{Tree, must_be_escaped, push_escaped};
 use super::{Change, What, merge};
 use crate::decode::Record as _;
 use crate::near;
@@ -111,7 +111,7 @@ fn of_change(change: &Change, file: u16, report: &mut Report) -> Option<Entry> {
         }
         What::Set(key, value) => {
             let entry = |value| Entry { key: key.clone(), key_place: place, value };
-            let value = value.as_ref().unwrap_or(&super::Written::Null).to_node(place);
+            let value = value.as_ref().map_or(&Tree::Null, |value| &value.0).to_node(place);
             Node::new(place, Value::Map(vec![entry(value)]))
         }
     };

@@ -1,6 +1,7 @@
 //! The overlay file: where it is, and what stands in it.
 
-use super::{Values, Written};
+use super::Values;
+use super::written::{Tree, get};
 use crate::problem::Report;
 use crate::yaml;
 use std::ffi::OsString;
@@ -43,39 +44,47 @@ pub(crate) fn is_overlay(path: &Path) -> bool {
 /// The text of an overlay file that makes these keys of a service what they are in force, whatever
 /// else it says; `None` when nothing is left to say.
 ///
-/// `before` is what the file says now, and has been loaded without errors.
+/// `before` is what the file says now, and has been loaded without errors in this environment.
 pub fn persisted(
     before: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
     values: &Values,
     service: &str,
     keys: &[String],
 ) -> Option<String> {
-    // Without variables filled in: they are to stand in the file as before.
-    let root = before.and_then(|text| yaml::parse(text, 0, None, &mut Report::default()));
-    let mut root = root.map_or(Written::Map(Vec::new()), |root| Written::of(&root, true));
+    // As it stands in the file, and as it is meant.
+    let read = |env| yaml::parse(before?, 0, env, &mut Report::default());
+    let mut root = read(None).map_or(Tree::Map(Vec::new()), |root| Tree::of(&root, true));
+    let mut filled = read(Some(env)).map_or(Tree::Null, |root| Tree::of(&root, false));
+    let filled = child(child(&mut filled, "services"), service).entries_mut();
     let services = child(&mut root, "services");
-    let own = child(services, service);
+    let own = child(services, service).entries_mut();
     for key in keys {
-        let (files, wanted) = (values.files.get(service, key), values.in_force.get(service, key));
-        let entries = own.entries_mut();
-        let known = entries.iter().position(|(known, _)| known == key);
-        match (Written::difference(files, wanted), known) {
-            (Some(patch), Some(at)) => entries[at].1 = patch,
-            (Some(patch), None) => entries.push((key.clone(), patch)),
-            (None, Some(at)) => drop(entries.remove(at)),
+        let files = values.files.get(service, key).map(|value| &value.0);
+        let wanted = values.in_force.get(service, key).map(|value| &value.0);
+        let known = own.iter().position(|(known, _)| known == key);
+        match (Tree::difference(files, wanted), known) {
+            (Some(mut patch), Some(at)) => {
+                if let Some(filled) = get(filled, key) {
+                    patch.keep_variables(filled, &own[at].1);
+                }
+                own[at].1 = patch;
+            }
+            (Some(patch), None) => own.push((key.clone(), patch)),
+            (None, Some(at)) => drop(own.remove(at)),
             (None, None) => {}
         }
     }
     let services = services.entries_mut();
-    services.retain(|(_, changes)| !matches!(changes, Written::Map(changes) if changes.is_empty()));
+    services.retain(|(_, changes)| !matches!(changes, Tree::Map(changes) if changes.is_empty()));
     (!services.is_empty()).then(|| format!("{HEADER}{}", root.to_yaml()))
 }
 
 /// The map below a key, made if it is not there.
-fn child<'w>(parent: &'w mut Written, key: &str) -> &'w mut Written {
+fn child<'w>(parent: &'w mut Tree, key: &str) -> &'w mut Tree {
     let entries = parent.entries_mut();
     let at = entries.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
-        entries.push((key.to_owned(), Written::Map(Vec::new())));
+        entries.push((key.to_owned(), Tree::Map(Vec::new())));
         entries.len() - 1
     });
     &mut entries[at].1

@@ -1,9 +1,10 @@
 //! Merging, differences and the text of an overlay file.
 
 use super::apply::json_as_yaml;
-use super::{Level, Values, Written, is_overlay, merge, path_of, persisted};
+use super::written::Tree;
+use super::{Level, Values, is_overlay, merge, path_of, persisted};
 use crate::problem::Report;
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Scalar, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -23,7 +24,7 @@ fn merged(target: &Json, patch: &Json) -> Json {
         unreachable!("both are maps")
     };
     merge(entries, patch);
-    Written::of(&target, false).to_json()["x"].clone()
+    Tree::of(&target, false).to_json()["x"].clone()
 }
 
 #[test]
@@ -62,6 +63,25 @@ fn an_overlay_lies_beside_its_file() {
     assert!(!is_overlay(Path::new("nowhere/stitch.overlay.yaml")), "there is no stitch.yaml");
 }
 
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+#[test]
+fn what_came_from_the_environment_is_not_written_down() {
+    let env = |_: &str| Some("hunter2".to_owned());
+    let before =
+        "services:\n  a:\n    health:\n      path: ${P}\n      grpc: ${G}\n    mode: ${M}\n";
+    let in_force = "services: { a: { health: { path: hunter2, grpc: other }, mode: hunter2 } }";
+    let values = Values { in_force: level(in_force), ..Values::default() };
+    let keys = ["health", "mode"].map(str::to_owned);
+    let text = persisted(Some(before), &env, &values, "a", &keys).unwrap();
+    assert!(
+        text.ends_with("    health:\n      path: ${P}\n      grpc: \"other\"\n    mode: ${M}\n"),
+        "{text}"
+    );
+}
+
 fn level(text: &str) -> Arc<Level> {
     Arc::new(Level::of([&node(text)]))
 }
@@ -74,7 +94,7 @@ fn what_is_persisted_is_the_difference_to_the_file() {
         ..Values::default()
     };
     let keys = ["timeout", "mode", "compression"].map(str::to_owned);
-    let text = persisted(None, &values, "a", &keys).unwrap();
+    let text = persisted(None, &no_env, &values, "a", &keys).unwrap();
     assert!(text.starts_with("# Changes of policies"), "{text}");
     let body: String =
         text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
@@ -89,7 +109,7 @@ fn what_an_overlay_says_of_other_things_stays() {
     let before = "services:\n  b:\n    timeout: ${B:-5s}\n  a:\n    mode: mock\n    timeout: $${x}\n    \
                   compression: \"${not a variable}\"\n";
     let values = Values { in_force: level("services: { a: { mode: real } }"), ..Values::default() };
-    let text = persisted(Some(before), &values, "a", &["mode".to_owned()]).unwrap();
+    let text = persisted(Some(before), &no_env, &values, "a", &["mode".to_owned()]).unwrap();
     for line in [
         "    timeout: ${B:-5s}",
         "    mode: \"real\"",
@@ -105,7 +125,7 @@ fn nothing_is_left_of_an_overlay_that_says_nothing() {
     let same = level("services: { a: { mode: real } }");
     let values = Values { files: same.clone(), in_force: same, ..Values::default() };
     let before = "services: { a: { mode: mock } }";
-    assert_eq!(persisted(Some(before), &values, "a", &["mode".to_owned()]), None);
+    assert_eq!(persisted(Some(before), &no_env, &values, "a", &["mode".to_owned()]), None);
 }
 
 /// JSON of some depth, with everything that is hard to write.
@@ -127,14 +147,14 @@ fn values() -> impl Strategy<Value = Json> {
     })
 }
 
-fn written(value: &Json) -> Written {
+fn written(value: &Json) -> Tree {
     match value {
-        Json::Null => Written::Null,
-        Json::Bool(_) | Json::Number(_) => Written::Literal(value.to_string()),
-        Json::String(text) => Written::Text(text.clone()),
-        Json::Array(items) => Written::List(items.iter().map(written).collect()),
+        Json::Null => Tree::Null,
+        Json::Bool(_) | Json::Number(_) => Tree::Scalar(Scalar::plain(value.to_string())),
+        Json::String(text) => Tree::Scalar(Scalar::quoted(text.clone())),
+        Json::Array(items) => Tree::List(items.iter().map(written).collect()),
         Json::Object(entries) => {
-            Written::Map(entries.iter().map(|(key, value)| (key.clone(), written(value))).collect())
+            Tree::Map(entries.iter().map(|(key, value)| (key.clone(), written(value))).collect())
         }
     }
 }
@@ -144,12 +164,12 @@ proptest! {
     fn what_is_written_is_read_back(value in values()) {
         let value = json!({ "x": value });
         let text = written(&value).to_yaml();
-        prop_assert_eq!(Written::of(&node(&text), false).to_json(), value, "{}", text);
+        prop_assert_eq!(Tree::of(&node(&text), false).to_json(), value, "{}", text);
     }
 
     #[test]
     fn a_difference_leads_from_one_to_the_other(from in values(), to in values()) {
-        match Written::difference(Some(&written(&from)), Some(&written(&to))) {
+        match Tree::difference(Some(&written(&from)), Some(&written(&to))) {
             Some(patch) => prop_assert_eq!(written(&merged(&from, &patch.to_json())), written(&to)),
             None => prop_assert_eq!(written(&from), written(&to)),
         }

@@ -1,5 +1,6 @@
 //! What the files say about the keys that can be changed, level by level.
 
+use super::written::Tree;
 use super::{Written, can_change};
 use crate::yaml::{Node, Value};
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ impl Level {
             let Value::Map(entries) = &service.value else { continue };
             let written = entries.iter().filter(|entry| can_change(&entry.key));
             let written =
-                written.map(|entry| (entry.key.clone(), Written::of(&entry.value, false)));
+                written.map(|entry| (entry.key.clone(), Written(Tree::of(&entry.value, false))));
             // A name that is declared twice is refused; the first is the one that is changed.
             level.0.entry(name.to_owned()).or_insert_with(|| written.collect());
         }

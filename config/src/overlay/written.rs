@@ -5,27 +5,45 @@ use crate::yaml::{Entry, Kind, Node, Scalar, Value};
 use serde_json::{Map, Value as Json};
 use std::fmt::Write as _;
 
-/// A value as written. Two maps are equal whatever the order of their keys.
+/// A value as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written(pub(super) Tree);
+
+impl Written {
+    /// The value as JSON.
+    pub fn to_json(&self) -> Json {
+        self.0.to_json()
+    }
+
+    /// How many bytes it takes, about.
+    pub fn size(&self) -> usize {
+        self.0.size()
+    }
+}
+
+/// A tree without places.
 #[derive(Clone, Debug)]
-pub enum Written {
-    /// Nothing.
+pub(super) enum Tree {
     Null,
-    /// A number, `true` or `false`, in the spelling of the file: `1.50` is not `1.5` to a header.
-    Literal(String),
-    /// Text.
-    Text(String),
-    /// A list.
+    /// Text, a number, `true` or `false`, in the spelling of the file: `1.50` is not `1.5` to a
+    /// header.
+    Scalar(Scalar),
+    /// Plain text with variables that are not filled in.
+    Variables(String),
     List(Vec<Self>),
-    /// A map, in the order of the file.
+    /// In the order of the file.
     Map(Vec<(String, Self)>),
 }
 
-impl PartialEq for Written {
+/// Two maps are equal whatever the order of their keys, and text however it is quoted.
+impl PartialEq for Tree {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
-            (Self::Literal(one), Self::Literal(other)) => one == other,
-            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::Scalar(one), Self::Scalar(other)) => {
+                one.text == other.text && one.kind == other.kind
+            }
+            (Self::Variables(one), Self::Variables(other)) => one == other,
             (Self::List(one), Self::List(other)) => one == other,
             (Self::Map(one), Self::Map(other)) => {
                 one.len() == other.len()
@@ -36,22 +54,21 @@ impl PartialEq for Written {
     }
 }
 
-fn get<'w>(entries: &'w [(String, Written)], key: &str) -> Option<&'w Written> {
+pub(super) fn get<'w>(entries: &'w [(String, Tree)], key: &str) -> Option<&'w Tree> {
     entries.iter().find(|(known, _)| known == key).map(|(_, value)| value)
 }
 
-impl Written {
-    /// The value of a tree. In one that was read without filling in variables, plain text with a
+impl Tree {
+    /// The value of a node. In one that was read without filling in variables, plain text with a
     /// variable has to stay plain.
     pub(super) fn of(node: &Node, variables: bool) -> Self {
         match &node.value {
             Value::Scalar(scalar) => match &scalar.kind {
                 Kind::Null | Kind::Reported => Self::Null,
-                Kind::Bool(_) | Kind::Number(_) => Self::Literal(scalar.text.clone()),
                 Kind::Text if variables && scalar.plain && scalar.text.contains("${") => {
-                    Self::Literal(scalar.text.clone())
+                    Self::Variables(scalar.text.clone())
                 }
-                Kind::Text => Self::Text(scalar.text.clone()),
+                Kind::Bool(_) | Kind::Number(_) | Kind::Text => Self::Scalar(scalar.clone()),
             },
             Value::List(items) => {
                 Self::List(items.iter().map(|item| Self::of(item, variables)).collect())
@@ -67,8 +84,8 @@ impl Written {
     pub(super) fn to_node(&self, place: Place) -> Node {
         let value = match self {
             Self::Null => Value::Scalar(Scalar::plain(String::new())),
-            Self::Literal(text) => Value::Scalar(Scalar::plain(text.clone())),
-            Self::Text(text) => Value::Scalar(Scalar::quoted(text.clone())),
+            Self::Scalar(scalar) => Value::Scalar(scalar.clone()),
+            Self::Variables(text) => Value::Scalar(Scalar::plain(text.clone())),
             Self::List(items) => Value::List(items.iter().map(|it| it.to_node(place)).collect()),
             Self::Map(entries) => {
                 let entry = |(key, value): &(String, Self)| Entry {
@@ -82,16 +99,15 @@ impl Written {
         Node::new(place, value)
     }
 
-    /// The value as JSON.
-    pub fn to_json(&self) -> Json {
+    pub(super) fn to_json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
-            Self::Literal(text) => match Scalar::plain(text.clone()).kind {
-                Kind::Bool(value) => Json::Bool(value),
-                Kind::Number(number) => Json::Number(number),
-                Kind::Null | Kind::Text | Kind::Reported => Json::String(text.clone()),
+            Self::Scalar(scalar) => match &scalar.kind {
+                Kind::Bool(value) => Json::Bool(*value),
+                Kind::Number(number) => Json::Number(number.clone()),
+                Kind::Null | Kind::Text | Kind::Reported => Json::String(scalar.text.clone()),
             },
-            Self::Text(text) => Json::String(text.clone()),
+            Self::Variables(text) => Json::String(text.clone()),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
             Self::Map(entries) => {
                 let entries = entries.iter().map(|(key, value)| (key.clone(), value.to_json()));
@@ -100,11 +116,10 @@ impl Written {
         }
     }
 
-    /// How many bytes it takes, about.
-    pub fn size(&self) -> usize {
+    fn size(&self) -> usize {
         match self {
             Self::Null => 4,
-            Self::Literal(text) | Self::Text(text) => text.len() + 4,
+            Self::Scalar(Scalar { text, .. }) | Self::Variables(text) => text.len() + 4,
             Self::List(items) => items.iter().map(Self::size).sum(),
             Self::Map(entries) => {
                 entries.iter().map(|(key, value)| key.len() + 4 + value.size()).sum()
@@ -131,6 +146,30 @@ impl Written {
         }
     }
 
+    /// Puts what `raw` says wherever `filled`, the same with its variables filled in, says what stands
+    /// here: a secret that comes from the environment is not to be written down.
+    pub(super) fn keep_variables(&mut self, filled: &Self, raw: &Self) {
+        if self == filled {
+            *self = raw.clone();
+            return;
+        }
+        match (self, filled, raw) {
+            (Self::Map(own), Self::Map(filled), Self::Map(raw)) => {
+                for (key, value) in own {
+                    if let (Some(filled), Some(raw)) = (get(filled, key), get(raw, key)) {
+                        value.keep_variables(filled, raw);
+                    }
+                }
+            }
+            (Self::List(own), Self::List(filled), Self::List(raw)) => {
+                for (value, (filled, raw)) in own.iter_mut().zip(filled.iter().zip(raw)) {
+                    value.keep_variables(filled, raw);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The entries of a map; none for anything else.
     pub(super) fn entries_mut(&mut self) -> &mut Vec<(String, Self)> {
         if !matches!(self, Self::Map(_)) {
@@ -153,11 +192,11 @@ impl Written {
     fn write(&self, out: &mut String, depth: usize) {
         match self {
             Self::Null => out.push_str(" null\n"),
-            Self::Literal(text) => {
-                let _ = writeln!(out, " {text}");
-            }
-            Self::Text(text) => {
+            Self::Scalar(Scalar { text, kind: Kind::Text, .. }) => {
                 let _ = writeln!(out, " {}", quoted(text));
+            }
+            Self::Scalar(Scalar { text, .. }) | Self::Variables(text) => {
+                let _ = writeln!(out, " {text}");
             }
             Self::List(items) if items.is_empty() => out.push_str(" []\n"),
             Self::Map(entries) if entries.is_empty() => out.push_str(" {}\n"),
