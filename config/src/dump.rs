@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::overlay::can_change;
 use crate::pattern::PathTemplate;
-use crate::{dump_auth, dump_breaker, dump_edge, dump_edits};
+use crate::{dump_auth, dump_breaker, dump_edge, dump_edits, dump_limit};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -181,6 +181,7 @@ fn dump_service(service: &Service) -> Json {
     dump_breaker::add(&mut out, &service.policies);
     dump_edits::edits(&mut out, &service.policies);
     dump_edge::add(&mut out, &service.policies);
+    dump_limit::add(&mut out, &service.policies);
     out
 }
 
@@ -308,6 +309,7 @@ fn dump_route(route: &Route) -> Json {
     }
     dump_breaker::add(&mut out, &route.policies);
     dump_edits::edits(&mut out, &route.policies);
+    dump_limit::add(&mut out, &route.policies);
     out
 }
 

@@ -10,6 +10,7 @@ mod dump_auth;
 mod dump_breaker;
 mod dump_edge;
 mod dump_edits;
+mod dump_limit;
 mod glob;
 mod load;
 mod raw;

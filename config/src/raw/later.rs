@@ -4,8 +4,6 @@ use crate::decode::{Capability, Later};
 
 /// Keys that will mean the same wherever a policy may stand.
 pub(crate) const POLICIES: &[Later] = &[
-    ("rate_limit", Capability::Resilience),
-    ("concurrency", Capability::Resilience),
     ("balance", Capability::Resilience),
     ("slow_start", Capability::Resilience),
     ("faults", Capability::Faults),

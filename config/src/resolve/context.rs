@@ -10,7 +10,7 @@ use crate::place::Sources;
 use crate::problem::{Problem, Report};
 use crate::raw::{RawFile, RawRoute, RawService};
 use crate::yaml::Spot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub(super) struct Context<'a> {
     pub(super) policies: Policies,
     /// The timers of every HTTP service.
     pub(super) timeouts: BTreeMap<String, Timeouts>,
+    /// How many routes there were of each path.
+    pub(super) routes: HashMap<String, usize>,
     pub(super) claims: Claims,
     pub(super) calls: graph::Calls,
     pub(super) mirrors: mirror::Mirrors,
@@ -86,6 +88,7 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
         timeout: Timeouts::default(),
         policies: Policies::default(),
         timeouts: BTreeMap::new(),
+        routes: HashMap::default(),
         claims: Claims::default(),
         calls: graph::Calls::default(),
         mirrors: mirror::Mirrors::default(),

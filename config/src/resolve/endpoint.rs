@@ -55,7 +55,8 @@ fn resolve(
     })
 }
 
-fn unique_id(id: String, taken: &mut HashMap<String, usize>) -> String {
+/// The id, numbered if there is one already.
+pub(super) fn unique_id(id: String, taken: &mut HashMap<String, usize>) -> String {
     let count = taken.entry(id.clone()).or_default();
     *count += 1;
     if *count == 1 { id } else { format!("{id} #{count}") }

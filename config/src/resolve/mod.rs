@@ -16,6 +16,7 @@ mod events;
 mod fit;
 mod graph;
 mod health;
+mod limits;
 mod mirror;
 mod policies;
 mod proxy;

@@ -1,9 +1,9 @@
 //! Policies of `defaults`, services and routes: one step per policy, in the order of the model.
 
 use super::context::Context;
-use super::{auth, breaker, edge, edits, mirror, respond, retry};
-use crate::model::{Kind, Policies};
-use crate::raw::RawPolicies;
+use super::{auth, breaker, edge, edits, limits, mirror, respond, retry};
+use crate::model::{Kind, Policies, Setting};
+use crate::raw::{OrOff, RawPolicies};
 
 /// Whose policies these are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,9 @@ pub(super) enum Owner {
     Defaults,
     /// A service by its name.
     Service(String, Kind),
-    /// A route by its number, from 1.
-    Route(usize),
+    /// A route by its path, which stays when others are added; with `#2` where it is the second of
+    /// that path.
+    Route(String),
 }
 
 /// The policies of a service over those of `defaults`.
@@ -42,6 +43,8 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         cors: edge::cors(cx, raw.cors, owner),
         compression: edge::compression(cx, raw.compression, owner),
         auth: auth::resolve(cx, raw.auth, owner),
+        rate_limit: limits::rate_limit(cx, raw.rate_limit, owner),
+        concurrency: limits::concurrency(cx, raw.concurrency, owner),
 
         ..Policies::default()
     }

@@ -2,6 +2,7 @@
 
 use super::body::header_name;
 use super::context::Context;
+use super::endpoint::unique_id;
 use super::fit::BUILT_IN;
 use super::policies::{self, Owner};
 use super::{edits, mirror, respond, timeouts};
@@ -28,7 +29,10 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     if let Some(pattern) = pattern {
         edits::check_names(cx, &raw_policies, pattern);
     }
-    let policies = policies::resolve(cx, raw_policies, &Owner::Route(number));
+    let policies = {
+        let owner = owner(cx, pattern);
+        policies::resolve(cx, raw_policies, &owner)
+    };
     let wrong = raw.has("to") && raw.to.is_none()
         || raw.has("redirect") && raw.redirect.is_none()
         || raw.has("respond") && raw.respond.is_none();
@@ -88,6 +92,12 @@ fn services(action: &RouteAction) -> Vec<&str> {
         }
         RouteAction::Redirect { .. } | RouteAction::Respond(_) | RouteAction::Stitch => Vec::new(),
     }
+}
+
+/// Whose policies they are: the path stays what it is when routes are added or moved.
+fn owner(cx: &mut Context<'_>, pattern: Option<&PathPattern>) -> Owner {
+    let path = pattern.map(ToString::to_string).unwrap_or_default();
+    Owner::Route(unique_id(path, &mut cx.routes))
 }
 
 fn everything() -> PathPattern {

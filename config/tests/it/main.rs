@@ -18,6 +18,8 @@ mod health;
 #[cfg(test)]
 mod include;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod meaning;
 #[cfg(test)]
 mod overlay;

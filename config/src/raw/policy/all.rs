@@ -1,8 +1,8 @@
 //! Every policy key, once: `with_policies!` puts them into a record beside its own keys.
 
 use super::{
-    Enabled, MirrorChoice, OrOff, RawAuth, RawBodyEdits, RawBreaker, RawCors, RawEject,
-    RawHeaderEdits, RawRespond, RetryPolicy,
+    ConcurrencyChoice, Enabled, MirrorChoice, OrOff, RateLimitChoice, RawAuth, RawBodyEdits,
+    RawBreaker, RawCors, RawEject, RawHeaderEdits, RawRespond, RetryPolicy,
 };
 use crate::decode::{At, ShortOr};
 
@@ -29,6 +29,10 @@ macro_rules! with_policies {
                 "body" => body: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawBodyEdits>>,
                 /// The answer when nothing else can give one.
                 "fallback" => fallback: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RawRespond>>,
+                /// Refuses requests beyond a rate: 100/s, a map, or a list of limits that all hold. Default: none.
+                "rate_limit" => rate_limit: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RateLimitChoice>>,
+                /// Refuses requests beyond so many in flight: a map, or adaptive. Default: none.
+                "concurrency" => concurrency: $crate::decode::At<$crate::raw::OrOff<$crate::raw::ConcurrencyChoice>>,
                 /// Compresses answers as the client accepts it. Default false.
                 "compression" => compression: $crate::decode::At<$crate::raw::OrOff<$crate::raw::Enabled>>,
                 /// Lets scripts of other origins in, and answers their preflights. Default: the service does.
@@ -51,6 +55,8 @@ macro_rules! with_policies {
                     headers: self.headers.take(),
                     body: self.body.take(),
                     fallback: self.fallback.take(),
+                    rate_limit: self.rate_limit.take(),
+                    concurrency: self.concurrency.take(),
                     compression: self.compression.take(),
                     cors: self.cors.take(),
                     mirror: self.mirror.take(),
@@ -71,6 +77,8 @@ pub(crate) struct RawPolicies {
     pub(crate) headers: Option<At<OrOff<RawHeaderEdits>>>,
     pub(crate) body: Option<At<OrOff<RawBodyEdits>>>,
     pub(crate) fallback: Option<At<OrOff<RawRespond>>>,
+    pub(crate) rate_limit: Option<At<OrOff<RateLimitChoice>>>,
+    pub(crate) concurrency: Option<At<OrOff<ConcurrencyChoice>>>,
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
     pub(crate) cors: Option<At<OrOff<RawCors>>>,
     pub(crate) mirror: Option<At<OrOff<MirrorChoice>>>,

@@ -6,6 +6,7 @@ mod breaker;
 mod cors;
 mod edit;
 mod health;
+mod limit;
 mod mirror;
 mod or_off;
 mod retry;
@@ -18,6 +19,9 @@ pub(crate) use breaker::{RawBreaker, RawEject, RawSlow};
 pub(crate) use cors::{Origin, RawCors};
 pub(crate) use edit::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
 pub(crate) use health::RawHealth;
+pub(crate) use limit::{
+    ConcurrencyChoice, RateLimitChoice, RawAdaptive, RawConcurrency, RawRateLimit,
+};
 pub(crate) use mirror::{MirrorChoice, RawMirror};
 pub(crate) use or_off::{Enabled, OrOff};
 pub(crate) use retry::{RawHedge, RawRetry, RetryCondition, RetryPolicy};

@@ -35,10 +35,10 @@ pub struct Overloaded {
 
 impl std::fmt::Display for Overloaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} requests are in flight, {} may be", self.in_flight, self.limit)?;
+        write!(f, "{} of {} places are taken", self.in_flight, self.limit)?;
         match self.waited {
             Some(waited) => write!(f, "; no place was free within {waited:?}"),
-            None if self.queued > 0 => write!(f, "; {} more wait already", self.queued),
+            None if self.queued > 0 => write!(f, "; {} requests wait already", self.queued),
             None => Ok(()),
         }
     }

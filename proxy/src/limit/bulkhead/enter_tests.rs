@@ -41,7 +41,7 @@ async fn places_are_counted_and_given_back() {
     assert!(bulkhead.try_enter().is_none());
     let overloaded = bulkhead.enter().await.unwrap_err();
     assert_eq!(overloaded, Overloaded { in_flight: 2, limit: 2, queued: 0, waited: None });
-    assert_eq!(overloaded.to_string(), "2 requests are in flight, 2 may be");
+    assert_eq!(overloaded.to_string(), "2 of 2 places are taken");
     assert_eq!(counts(&bulkhead), (2, 0, 1));
     drop(one);
     let three = bulkhead.try_enter().unwrap();
@@ -59,7 +59,7 @@ async fn whoever_came_first_is_let_in_first() {
     }
     let full = bulkhead.enter().await.unwrap_err();
     assert_eq!((full.queued, full.waited), (3, None));
-    assert_eq!(full.to_string(), "1 requests are in flight, 1 may be; 3 more wait already");
+    assert_eq!(full.to_string(), "1 of 1 places are taken; 3 requests wait already");
     drop(place);
     assert!(bulkhead.try_enter().is_none(), "nobody passes those that wait");
     for place in waiting {
