@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Duration;
-use stitch_config::model::{LimitKey, Rate, RateLimit};
+use stitch_config::model::{Concurrency, LimitKey, Rate, RateLimit};
+use stitch_proxy::limit::bulkhead::Bulkhead;
 use stitch_proxy::limit::rate::{RateLimiters, Who};
 use tokio::time::Instant;
 
@@ -50,5 +51,21 @@ fn rate_limits(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rate_limits);
+fn bulkheads(c: &mut Criterion) {
+    let mut group = c.benchmark_group("bulkhead");
+    let fixed = Concurrency::Fixed { max: 64, queue: 0, wait: Duration::from_secs(1) };
+    let adaptive = Concurrency::Adaptive { min: 3, max: 1000, tolerance: 2.0 };
+    for (name, settings) in [("fixed", fixed), ("adaptive", adaptive)] {
+        let bulkhead = Bulkhead::keep(&settings, None);
+        group.bench_function(format!("{name}: in, answered and out"), |b| {
+            b.iter(|| {
+                let place = black_box(&bulkhead).try_enter().expect("nobody else is in");
+                place.answered(Duration::from_millis(1), false);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, rate_limits, bulkheads);
 criterion_main!(benches);

@@ -4,5 +4,7 @@
 //! decided elsewhere; here are the numbers and header values that it needs.
 
 pub mod bulkhead;
+#[cfg(test)]
+mod publish_tests;
 pub mod rate;
 mod total;

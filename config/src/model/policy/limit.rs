@@ -9,7 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateLimit {
     /// Names the limit: where it is written and its number there, such as `payments#1` or
-    /// `route /api/**#1`. Limits with the same id share their buckets, so one in `defaults` is shared by all services.
+    /// `route /api/**#1`. Limits with the same id share their buckets, so one in `defaults` is
+    /// shared by all services.
     pub id: Arc<str>,
     /// How many requests in which time.
     pub rate: Rate,
