@@ -71,8 +71,12 @@ impl Bulkhead {
             }
             bounds(settings, gradient.as_ref())
         };
-        previous.state().bounds = bounds;
-        previous.admit();
+        let first = {
+            let mut state = previous.state();
+            state.bounds = bounds;
+            state.admit()
+        };
+        previous.let_in(first);
         previous.clone()
     }
 
@@ -109,18 +113,21 @@ impl Bulkhead {
     }
 
     pub(super) fn leave(self: &Arc<Self>) {
-        self.state().in_flight -= 1;
-        self.admit();
+        let first = {
+            let mut state = self.state();
+            state.in_flight -= 1;
+            state.admit()
+        };
+        self.let_in(first);
     }
 
-    /// Lets in whoever waits and has room.
-    fn admit(self: &Arc<Self>) {
-        loop {
-            // A statement of its own: the lock is not held while somebody is woken.
-            let first = self.state().admit();
-            let Some(first) = first else { return };
-            // One that has just given up gives its place back by dropping it.
-            drop(first.send(Place::new(self.clone())));
+    /// Gives a place to the one that has been counted in, and to whoever else has room.
+    fn let_in(self: &Arc<Self>, mut first: Option<oneshot::Sender<Place>>) {
+        while let Some(waiting) = first {
+            // The lock is not held while somebody is woken. One that has just given up gives its
+            // place back by dropping it.
+            drop(waiting.send(Place::new(self.clone())));
+            first = self.state().admit();
         }
     }
 

@@ -146,6 +146,20 @@ async fn a_reload_changes_the_limit_in_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_passes_those_that_wait_when_an_adaptive_limit_rises() {
+    let bulkhead = bulkhead(1, 1);
+    let place = bulkhead.try_enter().unwrap();
+    let waiting = come(&bulkhead).await;
+    Bulkhead::keep(&Concurrency::Adaptive { min: 1, max: 1, tolerance: 2.0 }, Some(&bulkhead));
+    // Between an answer that raised the limit and the end of its request.
+    bulkhead.state().bounds.limit = 9;
+    assert!(bulkhead.try_enter().is_none());
+    drop(place);
+    drop(waiting.await.unwrap().unwrap());
+    assert_eq!(counts(&bulkhead), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_adaptive_limit_follows_what_answers_take() {
     let settings = Concurrency::Adaptive { min: 3, max: 100, tolerance: 2.0 };
     let bulkhead = Bulkhead::keep(&settings, None);

@@ -13,4 +13,4 @@ mod view;
 
 pub use enter::{Bulkhead, Overloaded};
 pub use place::Place;
-pub use view::BulkheadView;
+pub use view::{AdaptiveView, BulkheadView};
