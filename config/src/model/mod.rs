@@ -25,7 +25,7 @@ pub use policy::{
     Digest, Eject, ForwardAuth, HashKey, HeaderEdit, HeaderEdits, HealthCheck, HealthProbe, Hedge,
     HedgeAfter, JsonPath, JsonStep, Jwks, Jwt, KeyPlace, LimitKey, Mirror, Origins, PasswordHash,
     Policies, Rate, RateLimit, Respond, Retry, RetryOn, Setting, Slow, TimeoutOverrides, Timeouts,
-    User, Value, ValuePart,
+    User, Value, ValuePart, WrongHash,
 };
 pub use proxy::{
     AccessLog, AccessLogFormat, AccessLogOnly, AccessLogTarget, Admin, AllowRule, Forward, Limits,

@@ -6,7 +6,7 @@ use super::timeouts::positive;
 use crate::decode::{At, Many, NonEmpty, Record as _, ShortOr, Word};
 use crate::model::{
     ApiKey, ApiKeys, Auth, BasicAuth, Digest, ForwardAuth, Jwks, Jwt, KeyPlace, Kind, PasswordHash,
-    PemFile, Setting, Upstream, User,
+    PemFile, Setting, Upstream, User, WrongHash,
 };
 use crate::near;
 use crate::raw::{
@@ -22,9 +22,6 @@ const PUBLIC: [&str; 9] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 /// Algorithms of a secret.
 const SHARED: [&str; 3] = ["HS256", "HS384", "HS512"];
-
-/// A bcrypt of a higher cost takes longer than anybody waits.
-const MOST_COST: u8 = 16;
 
 const WRITE_HASH: &str =
     "write sha256:HEX, as printf %s SECRET | sha256sum prints it, or take it from the environment";
@@ -201,7 +198,7 @@ fn api_keys(cx: &mut Context<'_>, raw: RawApiKeys) -> Option<ApiKeys> {
     }
     let mut known: Vec<ApiKey> = Vec::new();
     for (owner, At { spot, value }) in keys.0 {
-        let Some(digest) = digest(value.secret.reveal()) else {
+        let Some(digest) = Digest::parse(value.secret.reveal()) else {
             let wrong = format!("the key of {:?} is not a digest", owner.value);
             cx.push(hidden(&spot).error(wrong).hint(WRITE_HASH));
             continue;
@@ -219,16 +216,6 @@ fn api_keys(cx: &mut Context<'_>, raw: RawApiKeys) -> Option<ApiKeys> {
         owner: told(cx, raw.owner_header.as_ref()),
         strip: raw.strip.unwrap_or(true),
     })
-}
-
-fn digest(text: &str) -> Option<Digest> {
-    let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64)?;
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-    }
-    Some(Digest(digest))
 }
 
 fn basic(cx: &mut Context<'_>, spot: &Spot, raw: RawBasic) -> Option<BasicAuth> {
@@ -277,46 +264,28 @@ fn user(cx: &mut Context<'_>, name: At<String>, password: At<SecretText>) -> Opt
         );
         return None;
     }
-    let text = secret.reveal();
-    let kept = if let Some(digest) = digest(text) {
-        PasswordHash::Sha256(digest)
-    } else if text.starts_with("$2") {
-        let Some(cost) = bcrypt_cost(text) else {
-            let wrong = format!("the hash of {:?} is not bcrypt's", name.value);
-            cx.push(hidden(&spot).error(wrong).hint("htpasswd -nB NAME makes one"));
-            return None;
-        };
-        if !(4..=MOST_COST).contains(&cost) {
-            let wrong = format!("the hash of {:?} has a cost of {cost}", name.value);
-            cx.push(
-                hidden(&spot)
-                    .error(wrong)
-                    .hint(format!("use one from 4 to {MOST_COST}, such as 10")),
-            );
-            return None;
+    let who = &name.value;
+    let (wrong, hint) = match PasswordHash::parse(secret.reveal()) {
+        Ok(password) => return Some(User { name: name.value.into(), password }),
+        Err(WrongHash::Unknown) if filled => {
+            return Some(User { name: name.value.into(), password: PasswordHash::Plain(secret) });
         }
-        PasswordHash::Bcrypt(secret)
-    } else if filled {
-        PasswordHash::Plain(secret)
-    } else {
-        let wrong = match text.starts_with("sha256:") {
-            true => format!("the digest of {:?} is not 64 hexadecimal digits", name.value),
-            false => format!("the password of {:?} stands in the file", name.value),
-        };
-        cx.push(hidden(&spot).error(wrong).hint(WRITE_HASH));
-        return None;
+        Err(WrongHash::Unknown) => {
+            (format!("the password of {who:?} stands in the file"), WRITE_HASH)
+        }
+        Err(WrongHash::Digest) => {
+            (format!("the digest of {who:?} is not 64 hexadecimal digits"), WRITE_HASH)
+        }
+        Err(WrongHash::Bcrypt) => {
+            (format!("the hash of {who:?} is not bcrypt's"), "htpasswd -nB NAME makes one")
+        }
+        Err(WrongHash::Cost(cost)) => (
+            format!("the hash of {who:?} has a cost of {cost}"),
+            "use one from 4 to 16, such as 10",
+        ),
     };
-    Some(User { name: name.value.into(), password: kept })
-}
-
-/// The cost of a hash such as `$2y$10$` and 53 characters.
-fn bcrypt_cost(text: &str) -> Option<u8> {
-    let mut parts = text.splitn(4, '$').skip(1);
-    let (version, cost, rest) = (parts.next()?, parts.next()?, parts.next()?);
-    let known = matches!(version, "2a" | "2b" | "2x" | "2y");
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"./".contains(&byte);
-    let whole = rest.len() == 53 && rest.bytes().all(letter) && cost.len() == 2;
-    cost.parse().ok().filter(|_| known && whole)
+    cx.push(hidden(&spot).error(wrong).hint(hint));
+    None
 }
 
 fn forward(cx: &mut Context<'_>, raw: ShortOr<At<HttpUrl>, RawForwardAuth>) -> Option<ForwardAuth> {

@@ -100,6 +100,19 @@ pub struct ApiKey {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
+impl Digest {
+    /// Reads `sha256:` and 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64)?;
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+        }
+        Some(Self(digest))
+    }
+}
+
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Digest(***)")
@@ -167,4 +180,82 @@ pub struct ForwardAuth {
     pub request_headers: Option<Vec<HeaderName>>,
     /// `response_headers` of a 2xx that are put on the request.
     pub response_headers: Vec<HeaderName>,
+}
+
+/// Why a text is not the hash of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongHash {
+    /// It looks like none that is taken.
+    Unknown,
+    /// `sha256:` and something else than 64 hexadecimal digits.
+    Digest,
+    /// `$2…` in another form than bcrypt's.
+    Bcrypt,
+    /// A bcrypt that would take too long, or none at all.
+    Cost(u8),
+}
+
+impl PasswordHash {
+    /// The costs of bcrypt that are taken; a higher one takes longer than anybody waits.
+    pub const COSTS: std::ops::RangeInclusive<u8> = 4..=16;
+
+    /// Reads a hash.
+    ///
+    /// # Errors
+    /// When it is none that can be checked.
+    pub fn parse(text: &str) -> Result<Self, WrongHash> {
+        if let Some(digest) = Digest::parse(text) {
+            return Ok(Self::Sha256(digest));
+        }
+        if text.starts_with("sha256:") {
+            return Err(WrongHash::Digest);
+        }
+        if !text.starts_with("$2") {
+            return Err(WrongHash::Unknown);
+        }
+        let cost = bcrypt_cost(text).ok_or(WrongHash::Bcrypt)?;
+        if !Self::COSTS.contains(&cost) {
+            return Err(WrongHash::Cost(cost));
+        }
+        Ok(Self::Bcrypt(Secret::new(text)))
+    }
+}
+
+/// The cost of a hash such as `$2y$10$` and 53 characters.
+fn bcrypt_cost(text: &str) -> Option<u8> {
+    let mut parts = text.splitn(4, '$').skip(1);
+    let (version, cost, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let known = matches!(version, "2a" | "2b" | "2x" | "2y");
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"./".contains(&byte);
+    let whole = rest.len() == 53 && rest.bytes().all(letter) && cost.len() == 2;
+    let digits = cost.bytes().all(|byte| byte.is_ascii_digit());
+    cost.parse().ok().filter(|_| known && whole && digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hashes_that_can_be_checked_are_taken() {
+        let bcrypt = "$2y$05$abcdefghijklmnopqrstuuvUBjcIE0MPcDgpEFHrxcXnTS7GWvCDq";
+        let digest = format!("sha256:{}", "0aF".repeat(22).split_at(64).0);
+        assert!(matches!(PasswordHash::parse(bcrypt), Ok(PasswordHash::Bcrypt(_))));
+        assert!(matches!(PasswordHash::parse(&digest), Ok(PasswordHash::Sha256(_))));
+        for (text, wrong) in [
+            ("", WrongHash::Unknown),
+            ("hunter2", WrongHash::Unknown),
+            ("{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=", WrongHash::Unknown),
+            ("$apr1$abcdefgh$0123456789012345678901", WrongHash::Unknown),
+            (&digest[..70], WrongHash::Digest),
+            (&digest.replace('F', "g"), WrongHash::Digest),
+            (&bcrypt[..59], WrongHash::Bcrypt),
+            (&bcrypt.replace("2y", "2z"), WrongHash::Bcrypt),
+            (&bcrypt.replace("$05", "$+5"), WrongHash::Bcrypt),
+            (&bcrypt.replace("$05", "$03"), WrongHash::Cost(3)),
+            (&bcrypt.replace("$05", "$31"), WrongHash::Cost(31)),
+        ] {
+            assert_eq!(PasswordHash::parse(text).unwrap_err(), wrong, "{text}");
+        }
+    }
 }

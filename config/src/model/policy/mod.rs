@@ -14,6 +14,7 @@ mod traffic;
 
 pub use auth::{
     ApiKey, ApiKeys, Auth, BasicAuth, Digest, ForwardAuth, Jwks, Jwt, KeyPlace, PasswordHash, User,
+    WrongHash,
 };
 pub use balance::{Balance, HashKey};
 pub use breaker::{Breaker, Eject, Slow};
