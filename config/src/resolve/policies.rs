@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use super::{auth, breaker, edge, edits, limits, mirror, respond, retry};
-use crate::model::{Kind, Policies, Setting};
-use crate::raw::{OrOff, RawPolicies};
+use crate::model::{Kind, Policies};
+use crate::raw::RawPolicies;
 
 /// Whose policies these are.
 #[derive(Clone, Debug, PartialEq, Eq)]
