@@ -1,7 +1,8 @@
-//! Certificates and keys: read from files before a configuration is put in force, so that a wrong
-//! file is one of its problems. What did not change is taken over, and with it TLS sessions that can
+//! Certificates, keys and who may come in: read from files before a configuration is put in force, so
+//! that a wrong file is one of its problems. What did not change is taken over, and with it TLS sessions that can
 //! be resumed.
 
+use crate::auth::AuthFiles;
 use crate::upstream::Tls;
 use hashbrown::HashMap;
 use std::fs;
@@ -11,7 +12,7 @@ use stitch_config::model::{Certificate, PemFile, Service, Upstream};
 use stitch_config::{Config, Place, Problem, Report};
 use stitch_net::tls::{Authority, ClientFiles, ClientTls, ServerFiles, ServerTls, TlsError};
 
-/// What TLS needs besides the configuration.
+/// What TLS and `auth` need besides the configuration.
 #[derive(Clone, Default)]
 pub struct Credentials {
     /// For clients that begin TLS with us.
@@ -19,6 +20,9 @@ pub struct Credentials {
     /// Mints certificates for tunnels that are looked into.
     pub(crate) authority: Option<Arc<Authority>>,
     clients: HashMap<Arc<str>, Client>,
+    /// Key sets and users.
+    #[allow(dead_code, reason = "the flow does not call it yet")]
+    pub(crate) auth: AuthFiles,
 }
 
 /// Contents of the files that something was made from.
@@ -61,7 +65,8 @@ impl Credentials {
                 clients.insert(service.name.clone(), client);
             }
         }
-        Self { server, authority: None, clients }
+        let auth = AuthFiles::load(config, report);
+        Self { server, authority: None, clients, auth }
     }
 
     /// The authority for tunnels that are looked into.

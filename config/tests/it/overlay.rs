@@ -65,7 +65,7 @@ fn mistakes_are_told_where_they_stand_in_the_overlay() {
         "overlay-mistakes",
         "vars: { x: 1 }\n\
          services:\n  \
-           a:\n    timeout: { request: soon }\n    url: http://localhost:3\n    tiemout: 3s\n    retry: 3\n  \
+           a:\n    timeout: { request: soon }\n    url: http://localhost:3\n    tiemout: 3s\n    undeclared: warn\n  \
            bb: { mode: real }\n  \
            b: { mode: mock }\n  \
            c:\n",
