@@ -34,9 +34,10 @@ pub(crate) enum Checked {
 }
 
 /// A way to prove who one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Method {
     /// Nothing was shown.
+    #[default]
     None,
     /// `jwt`.
     Jwt,
@@ -161,6 +162,8 @@ impl Refusal {
 pub(super) struct Identity {
     pub who: Option<Arc<str>>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How it was proved.
+    pub method: Method,
 }
 
 /// A request that may go on, once this has been done to it.

@@ -53,7 +53,8 @@ impl Keys {
                 },
             );
         let owner = found.ok_or(Cause::Wrong)?;
-        Ok(Identity { who: Some(owner.clone()), headers: told(self.owner.as_ref(), owner) })
+        let headers = told(self.owner.as_ref(), owner);
+        Ok(Identity { who: Some(owner.clone()), headers, method: Method::ApiKey })
     }
 
     pub fn refuse(&self, cause: Cause) -> Box<Refusal> {

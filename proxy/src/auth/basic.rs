@@ -21,14 +21,11 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// How many may.
 const MOST_WAITING: usize = 256;
 
-/// Somebody's bcrypt, for names that nobody has: how long a refusal takes tells nothing.
-const NOBODYS: &str = "$2b$10$abcdefghijklmnopqrstuuvUBjcIE0MPcDgpEFHrxcXnTS7GWvCDq";
-
 /// The users.
 pub(super) struct Users {
     users: HashMap<Arc<str>, Kept>,
-    /// Whether some passwords are slow to check.
-    slow: bool,
+    /// Somebody's bcrypt, checked for names that nobody has: how long a refusal takes tells nothing.
+    decoy: Option<Secret>,
     /// What the users were made from.
     declared: Vec<User>,
     header: Option<HeaderName>,
@@ -66,7 +63,10 @@ impl Users {
         Self {
             // The first of several wins; the loader has refused them.
             users: declared.iter().rev().map(kept).collect(),
-            slow: declared.iter().any(|user| matches!(user.password, PasswordHash::Bcrypt(_))),
+            decoy: declared.iter().find_map(|user| match &user.password {
+                PasswordHash::Bcrypt(hash) => Some(hash.clone()),
+                PasswordHash::Sha256(_) | PasswordHash::Plain(_) => None,
+            }),
             declared,
             header: basic.user_header.clone(),
             challenge: HeaderValue::try_from(challenge)
@@ -82,21 +82,20 @@ impl Users {
         let Some((name, password)) = decoded.as_deref().and_then(split) else {
             return Answer::Now(Err(Cause::Malformed));
         };
-        let hash = match self.users.get(name) {
-            Some(Kept::Sha256(digest)) => {
+        let hash = match (self.users.get(name), &self.decoy) {
+            (Some(Kept::Sha256(digest)), _) => {
                 let right = same(digest, &sha256(password));
                 return Answer::Now(self.identity(name, right));
             }
-            Some(Kept::Bcrypt(hash)) => hash.reveal(),
-            None if self.slow => NOBODYS,
-            None => return Answer::Now(Err(Cause::Wrong)),
+            (Some(Kept::Bcrypt(hash)), _) | (None, Some(hash)) => hash.reveal(),
+            (None, None) => return Answer::Now(Err(Cause::Wrong)),
         };
         let fingerprint = self.verdicts.fingerprint(name, password);
         if let Some(right) = self.verdicts.get(fingerprint) {
-            return Answer::Now(self.identity(name, right && self.users.contains_key(name)));
+            return Answer::Now(self.identity(name, right));
         }
-        let known = self.users.contains_key(name);
-        let (right, wrong) = (self.identity(name, known), Err(Cause::Wrong));
+        // The decoy's password is nobody's.
+        let (right, wrong) = (self.identity(name, true), Err(Cause::Wrong));
         let hashing =
             compute(hash.to_owned(), password.to_owned(), self.verdicts.clone(), fingerprint);
         Answer::Later(Box::pin(async move {
@@ -108,9 +107,11 @@ impl Users {
         }))
     }
 
+    /// Who it is, if there is one of that name and the password was right.
     fn identity(&self, name: &str, right: bool) -> Result<Identity, Cause> {
         let (name, _) = self.users.get_key_value(name).filter(|_| right).ok_or(Cause::Wrong)?;
-        Ok(Identity { who: Some(name.clone()), headers: told(self.header.as_ref(), name) })
+        let headers = told(self.header.as_ref(), name);
+        Ok(Identity { who: Some(name.clone()), headers, method: Method::Basic })
     }
 
     pub fn refuse(&self, cause: Cause) -> Box<Refusal> {

@@ -163,16 +163,19 @@ impl Auth {
         identity: Identity,
         request: &mut Request<Body>,
     ) -> Option<Arc<str>> {
-        if let Some(jwt) = self.jwt.as_ref().filter(|jwt| jwt.strip) {
-            place::strip(&jwt.from, request);
-        }
-        if let Some((from, true, _)) = &self.api_key {
-            place::strip(from, request);
+        let token = self.jwt.as_ref().map(|jwt| (&jwt.from, jwt.strip, Method::Jwt));
+        let key = self.api_key.as_ref().map(|(from, strip, _)| (from, *strip, Method::ApiKey));
+        let shared = token.zip(key).is_some_and(|(token, key)| token.0 == key.0);
+        for (place, strip, method) in token.into_iter().chain(key) {
+            // Where both may stand it is the one that was taken which says.
+            if strip && (!shared || identity.method == method) {
+                place::strip(place, request);
+            }
         }
         if let Some((true, _)) = &self.basic {
             place::strip_scheme(request.headers_mut(), "basic");
         }
-        let Identity { who, headers } = identity;
+        let Identity { who, headers, .. } = identity;
         for (name, value) in headers {
             request.headers_mut().append(name, value);
         }

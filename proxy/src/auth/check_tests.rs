@@ -130,6 +130,18 @@ async fn what_lets_in_is_stripped_where_the_file_says_so() {
 }
 
 #[tokio::test]
+async fn a_token_stays_where_a_key_in_its_place_would_be_stripped() {
+    let auth = auth(&format!(
+        "jwt:\n  secret: ${{SECRET}}\napi_key: {{ in: bearer, keys: {{ alice: \"{SHA_HUNTER2}\" }} }}"
+    ));
+    for (shown, stays) in [(issuer(HS256).token(&json!({})), true), ("hunter2".to_owned(), false)] {
+        let mut request = bearer(&shown);
+        enter(&auth, &mut request).await.unwrap();
+        assert_eq!(request.headers().contains_key("authorization"), stays);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_says_how_to_come_in_and_repeats_nothing() {
     let auth = auth(&format!(
         "jwt:\n  secret: ${{SECRET}}\n\

@@ -1,7 +1,7 @@
 //! What a token says, once its signature is known to be good: whether it is for us and valid now, and
 //! what the service is told of it.
 
-use super::admit::{Cause, Identity};
+use super::admit::{Cause, Identity, Method};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use stitch_config::model::Jwt;
@@ -76,6 +76,7 @@ impl Rules {
         Ok(Identity {
             who: claims.get("sub").and_then(Value::as_str).map(Into::into),
             headers: told.collect(),
+            method: Method::Jwt,
         })
     }
 }

@@ -124,7 +124,7 @@ impl Checker {
         let named = self.taken.iter().flat_map(|name| {
             answer.get_all(name).iter().map(|value| (name.clone(), value.clone()))
         });
-        Identity { who: None, headers: named.collect() }
+        Identity { who: None, headers: named.collect(), method: Method::Forward }
     }
 
     fn unavailable(&self, why: &str) -> Box<Refusal> {
