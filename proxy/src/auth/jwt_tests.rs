@@ -265,6 +265,35 @@ fn a_lacking_scope_is_told_apart() {
     assert_eq!(refusal.challenges, [told]);
 }
 
+#[test]
+fn tokens_of_another_library_are_taken() {
+    // Made with PyJWT and Python's bcrypt.
+    let made: Value = serde_json::from_str(include_str!("pyjwt.json")).unwrap();
+    let public = KeySet::parse(made["jwks"].to_string().as_bytes()).unwrap();
+    let secret = KeySet::secret(SECRET);
+    let mut jwt =
+        model("jwt: { jwks: ./k, issuer: \"https://id.test/\", audience: users, scopes: [read] }");
+    let jwt = jwt.jwt.as_mut().unwrap();
+    jwt.algorithms = ALL.map(|algorithm| format!("{algorithm:?}")).to_vec();
+    let tokens = Tokens::of(jwt);
+    for algorithm in ALL {
+        let token = made["tokens"][format!("{algorithm:?}")].as_str().unwrap();
+        let (own, other) =
+            if is_shared(algorithm) { (&secret, &public) } else { (&public, &secret) };
+        let identity = check_at(&tokens, own, token, NOW).unwrap();
+        assert_eq!(identity.who.as_deref(), Some("ann"), "{algorithm:?}");
+        assert!(check_at(&tokens, other, token, NOW).is_err(), "{algorithm:?}");
+        assert_eq!(check_at(&tokens, own, token, 1.6e9).unwrap_err(), Cause::NotYet);
+        assert_eq!(check_at(&tokens, own, token, 1.91e9).unwrap_err(), Cause::Expired);
+    }
+    let none = made["none"].as_str().unwrap();
+    assert_eq!(check(&tokens, &public, none), Err(Cause::Algorithm));
+    let hash = made["bcrypt"].as_str().unwrap();
+    assert!(
+        bcrypt::verify("hunter2 ü", hash).unwrap() && !bcrypt::verify("hunter2", hash).unwrap()
+    );
+}
+
 /// A key of each kind.
 static PUBLIC: LazyLock<Vec<(Algorithm, KeySet)>> = LazyLock::new(|| {
     let key = |algorithm| (algorithm, keys_of(&issuer(algorithm)));
