@@ -1,3 +1,5 @@
+//! Names with invented answers, on invented time.
+
 use super::*;
 use std::collections::HashMap;
 use std::sync::Mutex;

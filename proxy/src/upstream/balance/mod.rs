@@ -13,6 +13,9 @@ mod set;
 mod view;
 mod why;
 
+#[cfg(test)]
+mod tests;
+
 pub use condition::Condition;
 pub use in_flight::InFlight;
 pub(crate) use key::hash;

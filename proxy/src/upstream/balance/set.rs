@@ -60,13 +60,13 @@ impl Rules {
 
 /// All endpoints of a service.
 pub struct EndpointSet {
-    rules: Rules,
+    pub(super) rules: Rules,
     /// The urls in the order of the file, and who stands for each.
     groups: Mutex<Vec<Group>>,
     /// Everybody of them.
     members: ArcSwap<Vec<Arc<Endpoint>>>,
     ready: ArcSwap<Ready>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the sets of one service share: a request keeps the set that it began with over a reload, and
@@ -311,7 +311,7 @@ impl EndpointSet {
         true
     }
 
-    fn find(&self, id: u64) -> Option<Arc<Endpoint>> {
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Endpoint>> {
         self.all().iter().find(|endpoint| endpoint.id == id).cloned()
     }
 
@@ -331,7 +331,7 @@ impl EndpointSet {
     }
 
     /// The list to pick from. Who finds it outdated makes it anew, and nobody waits for that.
-    fn ready_at(&self, now: Instant) -> Guard<Arc<Ready>> {
+    pub(super) fn ready_at(&self, now: Instant) -> Guard<Arc<Ready>> {
         let current = |ready: &Ready| {
             ready.version == self.shared.version.load(Ordering::Acquire)
                 && ready.due.is_none_or(|due| now < due)
@@ -367,7 +367,3 @@ fn take_back(endpoint: &Endpoint, now: Instant) -> bool {
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
-
-#[cfg(test)]
-#[path = "set_tests.rs"]
-mod tests;
