@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::overlay::can_change;
 use crate::pattern::PathTemplate;
-use crate::{dump_auth, dump_breaker, dump_edge, dump_edits, dump_limit};
+use crate::{dump_auth, dump_balance, dump_breaker, dump_edge, dump_edits, dump_limit};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ fn dump_service(service: &Service) -> Json {
     let urls = service
         .upstreams
         .iter()
-        .map(|upstream| json!({ "url": upstream.to_string(), "weight": upstream.weight }));
+        .map(|upstream| json!({ "url": upstream.to_string(), "weight": upstream.weight, "tier": upstream.tier }));
     let env = service.env.iter().map(|(key, value)| (key.clone(), masked_text(key, value).into()));
     let mut out = json!({
         "type": match service.kind { Kind::Http => "http", Kind::Tcp => "tcp", Kind::Infra => "infra" },
@@ -182,6 +182,7 @@ fn dump_service(service: &Service) -> Json {
     dump_edits::edits(&mut out, &service.policies);
     dump_edge::add(&mut out, &service.policies);
     dump_limit::add(&mut out, &service.policies);
+    dump_balance::add(&mut out, &service.policies);
     out
 }
 

@@ -7,6 +7,7 @@
 mod decode;
 mod dump;
 mod dump_auth;
+mod dump_balance;
 mod dump_breaker;
 mod dump_edge;
 mod dump_edits;

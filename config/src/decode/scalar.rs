@@ -194,6 +194,6 @@ macro_rules! integers {
         }
     )+};
 }
-integers!(u16: "a whole number from 0 to 65535", u32: "a whole number from 0", u64: "a whole number from 0", i32: "a whole number");
+integers!(u8: "a whole number from 0 to 255", u16: "a whole number from 0 to 65535", u32: "a whole number from 0", u64: "a whole number from 0", i32: "a whole number");
 
-scalars!(String, Word, AnyText, bool, u16, u32, u64, i32);
+scalars!(String, Word, AnyText, bool, u8, u16, u32, u64, i32);

@@ -3,9 +3,5 @@
 use crate::decode::{Capability, Later};
 
 /// Keys that will mean the same wherever a policy may stand.
-pub(crate) const POLICIES: &[Later] = &[
-    ("balance", Capability::Resilience),
-    ("slow_start", Capability::Resilience),
-    ("faults", Capability::Faults),
-    ("undeclared", Capability::Observability),
-];
+pub(crate) const POLICIES: &[Later] =
+    &[("faults", Capability::Faults), ("undeclared", Capability::Observability)];

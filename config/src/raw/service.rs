@@ -82,8 +82,10 @@ record! {
         "url" required => url: At<Url>,
         /// Its share of requests relative to its siblings, at least 1. Default 1.
         "weight" => weight: At<u32>,
+        /// Used only when no endpoint of a lower tier is fit. Default 1.
+        "tier" => tier: At<u8>,
     }
-    later: &[("tier", Capability::Resilience)]
+    later: &[]
 }
 
 record! {

@@ -4,6 +4,7 @@
 //! later stages still find the rest and add their own problems to the same report.
 
 mod auth;
+mod balance;
 mod body;
 mod breaker;
 mod checks;

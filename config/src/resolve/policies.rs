@@ -1,7 +1,7 @@
 //! Policies of `defaults`, services and routes: one step per policy, in the order of the model.
 
 use super::context::Context;
-use super::{auth, breaker, edge, edits, limits, mirror, respond, retry};
+use super::{auth, balance, breaker, edge, edits, limits, mirror, respond, retry};
 use crate::model::{Kind, Policies};
 use crate::raw::RawPolicies;
 
@@ -45,6 +45,8 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         auth: auth::resolve(cx, raw.auth, owner),
         rate_limit: limits::rate_limit(cx, raw.rate_limit, owner),
         concurrency: limits::concurrency(cx, raw.concurrency, owner),
+        balance: balance::balance(cx, raw.balance, owner),
+        slow_start: balance::slow_start(cx, raw.slow_start, owner),
 
         ..Policies::default()
     }

@@ -19,16 +19,16 @@ pub(super) fn resolve(
             urls.spot.error("\"urls\" stands beside \"url\"").hint("put all of them into urls"),
         );
     }
-    let single = url.into_iter().map(|url| (url, 1));
+    let single = url.into_iter().map(|url| Entry { url, weight: 1, tier: 1 });
     let NonEmpty(entries) = urls.map_or(NonEmpty(Vec::new()), |urls| urls.value);
-    let several: Vec<_> = entries.into_iter().filter_map(|entry| weighted(cx, entry)).collect();
+    let several: Vec<_> = entries.into_iter().filter_map(|written| entry(cx, written)).collect();
     let urls: Vec<_> = single.chain(several).collect();
     if raw.kind.is_some() || !raw.has("type") {
         check_schemes(cx, &urls, kind);
     }
     let own = OwnAddresses::of(proxy, raw.port.as_ref().map(|port| port.value));
     urls.into_iter()
-        .map(|(At { spot, value: Url { scheme, address, base_path } }, weight)| {
+        .map(|Entry { url: At { spot, value: Url { scheme, address, base_path } }, weight, tier }| {
             let address = match address {
                 UpstreamAddress::Unix(path) => {
                     UpstreamAddress::Unix(socket::resolve(cx, &spot, &path))
@@ -44,7 +44,7 @@ pub(super) fn resolve(
             }
             let plain = if kind == Kind::Tcp { Scheme::Tcp } else { Scheme::Http };
             let scheme = scheme.unwrap_or(plain);
-            Upstream { scheme, address, base_path, weight, tier: 1, place: spot.place }
+            Upstream { scheme, address, base_path, weight, tier, place: spot.place }
         })
         .collect()
 }
@@ -54,12 +54,24 @@ pub(super) fn are_unknown(raw: &RawService, upstreams: &[Upstream]) -> bool {
     upstreams.is_empty() && (raw.has("url") || raw.has("urls"))
 }
 
-/// An entry of `urls`: an address, or a map with a weight.
-fn weighted(cx: &mut Context<'_>, entry: ShortOr<At<Url>, RawUpstream>) -> Option<(At<Url>, u32)> {
-    let RawUpstream { url, weight, .. } = match entry {
-        ShortOr::Short(url) => return Some((url, 1)),
+/// An entry of `urls`.
+struct Entry {
+    url: At<Url>,
+    weight: u32,
+    tier: u8,
+}
+
+/// An entry of `urls`: an address, or a map with a weight and a tier.
+fn entry(cx: &mut Context<'_>, written: ShortOr<At<Url>, RawUpstream>) -> Option<Entry> {
+    let RawUpstream { url, weight, tier, .. } = match written {
+        ShortOr::Short(url) => return Some(Entry { url, weight: 1, tier: 1 }),
         ShortOr::Long(raw) => raw,
     };
+    if let Some(tier) = tier.as_ref().filter(|tier| tier.value == 0) {
+        cx.push(
+            tier.spot.error("there is no tier 0").hint("the first tier is 1, and the last 255"),
+        );
+    }
     if let Some(weight) = weight.as_ref().filter(|weight| weight.value == 0) {
         cx.push(
             weight
@@ -68,14 +80,15 @@ fn weighted(cx: &mut Context<'_>, entry: ShortOr<At<Url>, RawUpstream>) -> Optio
                 .hint("write at least 1, or remove the entry"),
         );
     }
-    Some((url?, weight.map_or(1, |weight| weight.value.max(1))))
+    let weight = weight.map_or(1, |weight| weight.value.max(1));
+    Some(Entry { url: url?, weight, tier: tier.map_or(1, |tier| tier.value.max(1)) })
 }
 
 /// The type of a service decides what is spoken with it; a socket takes either.
-fn check_schemes(cx: &mut Context<'_>, urls: &[(At<Url>, u32)], kind: Kind) {
-    let schemes = || urls.iter().filter_map(|(url, _)| url.value.scheme);
+fn check_schemes(cx: &mut Context<'_>, urls: &[Entry], kind: Kind) {
+    let schemes = || urls.iter().filter_map(|entry| entry.url.value.scheme);
     let mixed = schemes().any(Scheme::is_http) && !schemes().all(Scheme::is_http);
-    for (At { spot, value: url }, _) in urls {
+    for Entry { url: At { spot, value: url }, .. } in urls {
         let Some(scheme) = url.scheme.filter(|scheme| scheme.is_http() != (kind == Kind::Http))
         else {
             continue;

@@ -2,6 +2,8 @@
 
 mod auth;
 #[cfg(test)]
+mod balance;
+#[cfg(test)]
 mod breaker;
 #[cfg(test)]
 mod defaults;

@@ -8,10 +8,11 @@ use super::tally::Tally;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::service::{Service, ServiceState};
-use crate::upstream::{Ask, Endpoint, EndpointSet, InFlight, Offer, Wire, connect_saying};
+use crate::upstream::{Ask, Endpoint, EndpointSet, InFlight, Offer, Wire, connect_saying, key_of};
+use http::HeaderMap;
 use std::sync::Arc;
 use std::time::SystemTime;
-use stitch_config::model::{ProxyProtocol, Timeouts};
+use stitch_config::model::{Balance, ProxyProtocol, Timeouts};
 use stitch_net::conn::{ConnIo, Ending, Occupied};
 use stitch_net::mock::BoxFuture;
 use stitch_net::{Peer, Reason};
@@ -57,7 +58,7 @@ enum Way {
 
 impl Way {
     /// An endpoint that has not been tried.
-    fn next(&self, tried: &mut Vec<u64>) -> Option<(Arc<Endpoint>, InFlight)> {
+    fn next(&self, tried: &mut Vec<u64>, peer: &Peer) -> Option<(Arc<Endpoint>, InFlight)> {
         let (endpoints, unread) = match self {
             Self::Service { endpoints, unread } => (endpoints, *unread),
             Self::Endpoint(endpoint) if tried.is_empty() => {
@@ -72,7 +73,12 @@ impl Way {
             tried.extend(plain.map(|endpoint| endpoint.id));
         }
         let picked = endpoints.pick(Ask {
-            key: None,
+            key: match endpoints.balance() {
+                Balance::Hash(what) => {
+                    key_of(what, &HeaderMap::new(), Some(peer.remote.ip()), |_| None)
+                }
+                _ => None,
+            },
             sticky: None,
             avoid: tried,
             now: Instant::now(),
@@ -154,7 +160,7 @@ impl Relay {
         });
         let introduction = introduction.unwrap_or_default();
         let (mut failure, mut tried) = (Failure::NoEndpoint, Vec::new());
-        while let Some((endpoint, in_flight)) = self.way.next(&mut tried) {
+        while let Some((endpoint, in_flight)) = self.way.next(&mut tried, &self.peer) {
             self.endpoint = Some(endpoint.clone());
             let limit = self.timeout.connect;
             match connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await {

@@ -5,6 +5,8 @@ use super::{
     RawBreaker, RawCors, RawEject, RawHeaderEdits, RawRespond, RetryPolicy,
 };
 use crate::decode::{At, ShortOr};
+use crate::model::Balance;
+use std::time::Duration;
 
 /// Declares a record that has every policy's key besides its own; see `record!`.
 macro_rules! with_policies {
@@ -33,6 +35,11 @@ macro_rules! with_policies {
                 "rate_limit" => rate_limit: $crate::decode::At<$crate::raw::OrOff<$crate::raw::RateLimitChoice>>,
                 /// Refuses requests beyond so many in flight: a map, or adaptive. Default: none.
                 "concurrency" => concurrency: $crate::decode::At<$crate::raw::OrOff<$crate::raw::ConcurrencyChoice>>,
+                /// Which endpoint: least_request, round_robin, ewma, random, hash:KEY or sticky:COOKIE.
+                /// Default least_request.
+                "balance" => balance: $crate::decode::At<$crate::raw::OrOff<$crate::model::Balance>>,
+                /// How long a new or recovered endpoint takes to get its whole share. Default: none.
+                "slow_start" => slow_start: $crate::decode::At<$crate::raw::OrOff<std::time::Duration>>,
                 /// Compresses answers as the client accepts it. Default false.
                 "compression" => compression: $crate::decode::At<$crate::raw::OrOff<$crate::raw::Enabled>>,
                 /// Lets scripts of other origins in, and answers their preflights. Default: the service does.
@@ -57,6 +64,8 @@ macro_rules! with_policies {
                     fallback: self.fallback.take(),
                     rate_limit: self.rate_limit.take(),
                     concurrency: self.concurrency.take(),
+                    balance: self.balance.take(),
+                    slow_start: self.slow_start.take(),
                     compression: self.compression.take(),
                     cors: self.cors.take(),
                     mirror: self.mirror.take(),
@@ -79,6 +88,8 @@ pub(crate) struct RawPolicies {
     pub(crate) fallback: Option<At<OrOff<RawRespond>>>,
     pub(crate) rate_limit: Option<At<OrOff<RateLimitChoice>>>,
     pub(crate) concurrency: Option<At<OrOff<ConcurrencyChoice>>>,
+    pub(crate) balance: Option<At<OrOff<Balance>>>,
+    pub(crate) slow_start: Option<At<OrOff<Duration>>>,
     pub(crate) compression: Option<At<OrOff<Enabled>>>,
     pub(crate) cors: Option<At<OrOff<RawCors>>>,
     pub(crate) mirror: Option<At<OrOff<MirrorChoice>>>,

@@ -2,6 +2,7 @@
 
 mod all;
 mod auth;
+mod balance;
 mod breaker;
 mod cors;
 mod edit;

@@ -1,0 +1,33 @@
+//! `balance` and `slow_start` in the dump.
+
+use crate::dump::time;
+use crate::model::{Balance, HashKey, Policies, Setting};
+use serde_json::{Value as Json, json};
+
+/// Adds what was written; a policy that is off is false.
+pub(crate) fn add(out: &mut Json, policies: &Policies) {
+    out["balance"] = setting(&policies.balance, |balance| json!(text(balance)));
+    out["slow_start"] = setting(&policies.slow_start, |over| json!(time(*over)));
+}
+
+fn setting<T>(setting: &Setting<T>, dump: impl FnOnce(&T) -> Json) -> Json {
+    match setting {
+        Setting::Inherited => Json::Null,
+        Setting::Off => json!(false),
+        Setting::On(value) => dump(value),
+    }
+}
+
+fn text(balance: &Balance) -> String {
+    match balance {
+        Balance::LeastRequest => "least_request".to_owned(),
+        Balance::RoundRobin => "round_robin".to_owned(),
+        Balance::Ewma => "ewma".to_owned(),
+        Balance::Random => "random".to_owned(),
+        Balance::Hash(HashKey::Header(name)) => format!("hash:header:{name}"),
+        Balance::Hash(HashKey::Cookie(name)) => format!("hash:cookie:{name}"),
+        Balance::Hash(HashKey::ClientIp) => "hash:client_ip".to_owned(),
+        Balance::Hash(HashKey::Path(name)) => format!("hash:path:{name}"),
+        Balance::Sticky(cookie) => format!("sticky:{cookie}"),
+    }
+}
