@@ -202,3 +202,24 @@ async fn no_more_than_so_many_are_asked_at_once() {
     asked.pop();
     asked.push(listener.accept().await.unwrap());
 }
+
+#[tokio::test]
+async fn each_address_of_a_name_is_checked_as_soon_as_it_is_known() {
+    let mut server = Server::start().await;
+    let url = format!("\"http://two.invalid:{}\"", server.address.port());
+    let service = service(&[url], Some(check("/up")), None);
+    let checks = Checks::default();
+    checks.follow_services([&service].into_iter());
+    // Nobody listens on the second one.
+    let addresses = ["127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap()];
+    service.endpoints.resolved("two.invalid", &addresses, Instant::now());
+    let all = service.endpoints.all();
+    let of = |ip: &str| all.iter().find(|one| one.pinned() == ip.parse().ok()).unwrap();
+    server.after(3).await;
+    assert_eq!(of("127.0.0.1").health().unwrap().state, "healthy");
+    while of("127.0.0.2").health().is_none_or(|health| health.state == "healthy") {
+        server.after(1).await;
+    }
+    assert_eq!(of("127.0.0.2").health().unwrap().error.unwrap(), "connection refused");
+    assert_eq!(picks(&service), Some(of("127.0.0.1").id));
+}
