@@ -5,7 +5,6 @@ use super::wrong::Wrong;
 /// What a later key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Capability {
-    Resilience,
     Faults,
     Observability,
     MockDepth,
@@ -17,7 +16,6 @@ pub(crate) type Later = (&'static str, Capability);
 impl Capability {
     fn describe(self) -> &'static str {
         match self {
-            Self::Resilience => "resilience and traffic policy",
             Self::Faults => "faults and scenarios",
             Self::Observability => "observability",
             Self::MockDepth => "deeper mocks",

@@ -1,6 +1,6 @@
 //! The top of a file.
 
-use super::{RawProxy, RawRoute, RawService, RawTimeout, with_policies};
+use super::{RawHealthDefaults, RawProxy, RawRoute, RawService, RawTimeout, with_policies};
 use crate::data::Data;
 use crate::decode::{
     At, Capability, FromScalar, Many, Named, ShortOr, Word, Wrong, record, scalars,
@@ -41,8 +41,10 @@ with_policies! {
     RawDefaults("defaults") {
         /// See `timeout` of a service.
         "timeout" => timeout: ShortOr<At<Duration>, RawTimeout>,
+        /// How endpoints are checked; see `health` of a service.
+        "health" => health: RawHealthDefaults,
     }
-    later: super::later::POLICIES, &[("health", Capability::Resilience)]
+    later: super::later::POLICIES
 }
 
 /// `events:`.

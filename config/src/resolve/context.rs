@@ -1,7 +1,7 @@
 //! What every part of the resolution needs, and the order in which the parts run.
 
 use super::policies::{self, Owner};
-use super::{claims::Claims, fit, graph, mirror, proxy, route, service, timeouts};
+use super::{checks, claims::Claims, fit, graph, mirror, proxy, route, service, timeouts};
 use crate::data::Data;
 use crate::decode::{At, Wrong};
 use crate::model::{Config, Kind, Policies, Timeouts};
@@ -38,6 +38,8 @@ pub(super) struct Context<'a> {
     pub(super) timeouts: BTreeMap<String, Timeouts>,
     /// How many routes there were of each path.
     pub(super) routes: HashMap<String, usize>,
+    /// What `defaults` say.
+    pub(super) health: checks::Inherited,
     pub(super) claims: Claims,
     pub(super) calls: graph::Calls,
     pub(super) mirrors: mirror::Mirrors,
@@ -89,6 +91,7 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
         policies: Policies::default(),
         timeouts: BTreeMap::new(),
         routes: HashMap::default(),
+        health: checks::Inherited::default(),
         claims: Claims::default(),
         calls: graph::Calls::default(),
         mirrors: mirror::Mirrors::default(),
@@ -97,6 +100,9 @@ pub(crate) fn resolve(merged: Merged, sources: &Sources, report: &mut Report) ->
     if let Some(At { value: mut defaults, .. }) = main.defaults {
         if let Some(timeout) = defaults.timeout.take() {
             cx.timeout = timeouts::merge(cx, timeouts::read(timeout));
+        }
+        if let Some(health) = &defaults.health {
+            cx.health = checks::defaults(cx, health);
         }
         cx.policies = policies::resolve(cx, defaults.take_policies(), &Owner::Defaults);
     }

@@ -49,6 +49,40 @@ fn what_is_asked_follows_from_what_is_spoken() {
 }
 
 #[test]
+fn what_defaults_say_is_said_of_every_endpoint() {
+    let config = super::config(
+        "defaults: { health: { every: 5s, timeout: 3s, healthy: 1, unhealthy: 7 } }
+services:
+  plain: { url: http://localhost:1 }
+  own: { url: http://localhost:1, health: { path: /up, every: 1s, unhealthy: 2 } }
+  off: { url: http://localhost:1, health: { every: none } }
+  db: { type: tcp, url: tcp://localhost:1 }
+  mock: { endpoints: [{ path: / }] }
+  nats: { type: infra, image: nats }
+",
+    );
+    let check = |name: &str| config.service(name).unwrap().health_check.clone();
+    let (path, every) = ("/health".to_owned(), Duration::from_secs(5));
+    let timeout = Duration::from_secs(3);
+    let plain =
+        HealthCheck { probe: HealthProbe::Http(path), every, timeout, healthy: 1, unhealthy: 7 };
+    assert_eq!(check("plain"), Some(plain.clone()));
+    assert_eq!(check("db"), Some(HealthCheck { probe: HealthProbe::Tcp, ..plain.clone() }));
+    let second = Duration::from_secs(1);
+    let own = HealthCheck {
+        probe: HealthProbe::Http("/up".to_owned()),
+        every: second,
+        timeout: second,
+        unhealthy: 2,
+        ..plain
+    };
+    assert_eq!(check("own"), Some(own), "a timeout that is not its own is not longer than every");
+    for service in ["off", "mock", "nats"] {
+        assert_eq!(check(service), None, "{service}");
+    }
+}
+
+#[test]
 fn start_order_waits_for_a_connection_where_one_is_enough() {
     let loaded = load(Path::new("tests/fixtures/valid/health-checks.yaml"), &super::env);
     let path = |name: &str| loaded.config.service(name).unwrap().health_path.clone();

@@ -19,7 +19,7 @@ pub(crate) use auth::{
 pub(crate) use breaker::{RawBreaker, RawEject, RawSlow};
 pub(crate) use cors::{Origin, RawCors};
 pub(crate) use edit::{RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawRespond};
-pub(crate) use health::RawHealth;
+pub(crate) use health::{RawHealth, RawHealthDefaults};
 pub(crate) use limit::{
     ConcurrencyChoice, RateLimitChoice, RawAdaptive, RawConcurrency, RawRateLimit,
 };
