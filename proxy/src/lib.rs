@@ -38,6 +38,7 @@ mod tunnel;
 mod upstream;
 
 pub use access_log::AccessLog;
+pub use auth::digest;
 pub use body::Outgoing;
 pub use breakers::{
     Breaker, BreakerView, Breakers, Followed, Follower, Permit, Transition, Transitions,

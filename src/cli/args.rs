@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Iptables(IptablesArgs),
     /// Write docker-compose.generated.yml, which runs a configuration in containers
     Compose(ComposeArgs),
+    /// Print the digest of a secret that is read from stdin, for `auth` in the file
+    Hash,
     /// Print the JSON Schema of the file format
     Schema,
     /// Print the version

@@ -1,6 +1,8 @@
 //! From a parsed command line to the command that it means.
 
-use super::{ca, check, compose, env, explain, health, iptables, run, schema, up, version, wait};
+use super::{
+    ca, check, compose, env, explain, hash, health, iptables, run, schema, up, version, wait,
+};
 use crate::cli::Command;
 use crate::exit::{ExitCode, Failure};
 use std::future::Future;
@@ -19,6 +21,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Down(args) => compose::down(&args),
         Command::Up(args) if args.compose => compose::up(&args),
         Command::Schema => schema::run(),
+        Command::Hash => hash::run(),
         Command::Version(args) => version::run(&args),
         Command::Up(args) => up::up(args),
         Command::Proxy(args) => up::proxy(args),

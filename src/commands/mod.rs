@@ -8,6 +8,7 @@ mod dispatch;
 mod env;
 mod explain;
 mod handshake;
+mod hash;
 mod health;
 mod iptables;
 mod run;

@@ -24,7 +24,7 @@ const PUBLIC: [&str; 9] =
 const SHARED: [&str; 3] = ["HS256", "HS384", "HS512"];
 
 const WRITE_HASH: &str =
-    "write sha256:HEX, as printf %s SECRET | sha256sum prints it, or take it from the environment";
+    "write sha256:HEX, which \"stitch hash\" makes of it, or take it from the environment";
 
 pub(super) fn resolve(
     cx: &mut Context<'_>,

@@ -2,7 +2,7 @@
 
 use super::admit::{Cause, Identity, Method, Refusal};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest;
+use aws_lc_rs::digest as sha2;
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use stitch_config::model::{ApiKeys, KeyPlace};
@@ -12,8 +12,15 @@ pub(super) type Sha256 = [u8; 32];
 
 pub(super) fn sha256(secret: &[u8]) -> Sha256 {
     let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, secret).as_ref());
+    out.copy_from_slice(sha2::digest(&sha2::SHA256, secret).as_ref());
     out
+}
+
+/// The digest of a secret, as `auth` in the file wants it.
+#[must_use]
+pub fn digest(secret: &[u8]) -> String {
+    let hex: String = sha256(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 /// Whether two digests are one, in a time that does not tell where they differ.

@@ -29,6 +29,8 @@ mod jwt_tests;
 #[cfg(test)]
 mod testing;
 
+pub use api_key::digest;
+
 pub(crate) use admit::{Admitted, Cause, Checked, Facts, Method, Refusal};
 pub(crate) use check::Auth;
 pub(crate) use files::AuthFiles;
