@@ -16,7 +16,7 @@ use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stitch_config::model::Upstream;
+use stitch_config::model::{Scheme, Upstream};
 use stitch_net::Body;
 use stitch_net::mock::{BoxFuture, Flow};
 
@@ -413,10 +413,11 @@ async fn forward_comes_after_the_others_and_hears_what_they_found() {
     assert_eq!(told(request.headers()), [("x-sub".to_owned(), "ann".to_owned())]);
 }
 
-/// A checker on a socket: it answers what the path says, or not at all.
-async fn served() -> (Caller, Arc<Mutex<Vec<Request<()>>>>) {
+/// A checker on a socket: it answers what the cookie says, or not at all.
+async fn served(scheme: Scheme) -> (Caller, Arc<Mutex<Vec<Request<()>>>>) {
+    use hyper::server::conn::{http1, http2};
     use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen: Arc<Mutex<Vec<Request<()>>>> = Arc::default();
@@ -446,40 +447,51 @@ async fn served() -> (Caller, Arc<Mutex<Vec<Request<()>>>>) {
                         .unwrap())
                 }
             });
-            let serving = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(socket), service);
-            tokio::spawn(async move { drop(serving.await) });
+            let socket = TokioIo::new(socket);
+            tokio::spawn(async move {
+                match scheme {
+                    Scheme::H2c => drop(
+                        http2::Builder::new(TokioExecutor::new())
+                            .serve_connection(socket, service)
+                            .await,
+                    ),
+                    _ => drop(http1::Builder::new().serve_connection(socket, service).await),
+                }
+            });
         }
     });
-    let upstream = Upstream::http("127.0.0.1", port);
+    let upstream = Upstream { scheme, ..Upstream::http("127.0.0.1", port) };
     (Caller::Endpoint(Arc::new(Endpoint::declared(&upstream, None))), seen)
 }
 
 #[tokio::test]
 async fn a_checker_behind_a_socket_is_asked_and_its_redirect_passed_on() {
-    let (caller, seen) = served().await;
-    let auth = auth_asking(FORWARD, &caller);
-    let mut entering = request("/a", &[("cookie", "in")]);
-    enter(&auth, &mut entering).await.unwrap();
-    assert_eq!(entering.headers()["x-user"], "ann");
-    {
-        let seen = seen.lock().unwrap();
-        assert_eq!(
-            (seen[0].method().as_str(), seen[0].uri().to_string().as_str()),
-            ("GET", "/check?x=1")
-        );
-        assert_eq!(seen[0].headers()["x-forwarded-uri"], "/a");
-        assert!(seen[0].headers()["host"].to_str().unwrap().starts_with("127.0.0.1:"));
+    for scheme in [Scheme::Http, Scheme::H2c] {
+        let (caller, seen) = served(scheme).await;
+        let auth = auth_asking(FORWARD, &caller);
+        let mut entering = request("/a", &[("cookie", "in")]);
+        enter(&auth, &mut entering).await.unwrap();
+        assert_eq!(entering.headers()["x-user"], "ann");
+        {
+            let asked = &seen.lock().unwrap()[0];
+            assert_eq!(asked.method(), "GET");
+            assert_eq!(asked.uri().path_and_query().unwrap(), "/check?x=1");
+            assert_eq!(asked.headers()["x-forwarded-uri"], "/a");
+            let host = asked.headers().get("host").map(|host| host.to_str().unwrap());
+            let host = host.or(asked.uri().authority().map(http::uri::Authority::as_str));
+            assert!(host.unwrap().starts_with("127.0.0.1:"), "{host:?}");
+        }
+        let refusal = enter(&auth, &mut request("/a", &[])).await.unwrap_err();
+        let answer = refusal.answer.unwrap();
+        assert_eq!(answer.status(), 302);
+        assert_eq!(answer.headers()["location"], "https://login.test/?next=%2F");
+        assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
+        let hop = answer.headers().contains_key("x-hop");
+        assert!(!hop || scheme == Scheme::H2c, "{:?}", answer.headers());
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "log in");
+        let broken = enter(&auth, &mut request("/a", &[("cookie", "break")])).await.unwrap_err();
+        assert_eq!((broken.status.as_u16(), broken.cause), (503, Cause::Unavailable));
     }
-    let refusal = enter(&auth, &mut request("/a", &[])).await.unwrap_err();
-    let answer = refusal.answer.unwrap();
-    assert_eq!(answer.status(), 302);
-    assert_eq!(answer.headers()["location"], "https://login.test/?next=%2F");
-    assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
-    assert!(!answer.headers().contains_key("x-hop"), "{:?}", answer.headers());
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "log in");
-    let refusal = enter(&auth, &mut request("/a", &[("cookie", "break")])).await.unwrap_err();
-    assert_eq!((refusal.status.as_u16(), refusal.cause), (503, Cause::Unavailable));
 }
 
 #[tokio::test]
