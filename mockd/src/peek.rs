@@ -16,6 +16,12 @@ impl Engine {
         mocks.find(method, path).is_some() || *method == Method::OPTIONS && mocks.is_declared(path)
     }
 
+    /// The service whose endpoint a method and path would meet, looking through all of them.
+    pub fn whose(&self, method: &Method, path: &str) -> Option<&str> {
+        let endpoint = self.mocks_of(None)?.find(method, path)?;
+        Some(&endpoint.service)
+    }
+
     /// Counts a miss and returns what explains it.
     pub fn miss(&self, service: Option<&str>) -> Explain {
         let Some(mocks) = self.mocks_of(service) else {

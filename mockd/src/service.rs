@@ -83,6 +83,10 @@ impl Mocks {
 }
 
 impl MockService for ServiceMock {
+    fn whose(&self, method: &Method, path: &str) -> Option<&str> {
+        self.0.find(method, path).map(|endpoint| &*endpoint.service)
+    }
+
     fn offer(&self, request: &mut Request<Body>) -> Offered {
         let mocks = &self.0;
         let path = request.uri().path();

@@ -6,7 +6,7 @@
 
 use crate::body::Body;
 use futures_util::future::Either;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +29,11 @@ pub trait MockService: Send + Sync {
     /// needs, and leaves method and target for the record. The body is read only when an endpoint
     /// matches and needs it.
     fn offer(&self, request: &mut Request<Body>) -> Offered;
+
+    /// The service whose endpoint would answer, where several services' are looked through.
+    fn whose(&self, _method: &Method, _path: &str) -> Option<&str> {
+        None
+    }
 }
 
 /// Builds the answer that explains a miss.

@@ -4,13 +4,11 @@
 //! module. `rescue` is the only place that turns an error into a response.
 
 mod access_log;
-#[allow(dead_code, unused_imports, reason = "the flow does not call it yet")]
 mod auth;
 mod body;
 mod breakers;
 mod credentials;
 mod edge;
-#[allow(dead_code, unused_imports, reason = "edits of messages are not called by the flow yet")]
 mod edit;
 mod explain;
 mod flow;
@@ -49,8 +47,9 @@ pub use edge::{Cors, Granted, Mirror, Negotiation, asked_method};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;
+pub use plan::PlanView;
 pub use policy::breaker;
-pub use proxy::{Builtin, EventFlow, Gate, Proxy, SetModeError};
+pub use proxy::{Builtin, EventFlow, Gate, Proxy};
 pub use relay::{ServicePort, TcpReading, TcpServices, TcpStats};
 pub use route::Role;
 pub use service::Service;

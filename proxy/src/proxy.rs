@@ -18,7 +18,6 @@ use http::{Request, Response, Uri};
 use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use stitch_config::model::Mode;
 use stitch_net::mock::BoxFuture;
 use stitch_net::{Body, Flow, Greeting, Peer, Serve};
 
@@ -39,14 +38,16 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy with its first snapshot.
     pub fn new(snapshot: Snapshot, log: AccessLog, builtin: Builtin) -> Arc<Self> {
-        Arc::new(Self {
+        let proxy = Arc::new(Self {
             breakers: snapshot.breakers().clone(),
             snapshot: ArcSwap::from_pointee(snapshot),
             log,
             via: ViaToken::new(fastrand::u64(..) >> 16),
             builtin,
             nobody: Arc::new(ServiceState::new("-".into())),
-        })
+        });
+        proxy.snapshot().kept.flow.connect(&proxy);
+        proxy
     }
 
     /// The snapshot in force. A request keeps the one it began with.
@@ -59,38 +60,27 @@ impl Proxy {
         self.snapshot.store(Arc::new(snapshot));
     }
 
+    /// The way back into this proxy, for requests that it makes itself.
+    pub(crate) fn own_flow(&self) -> Arc<dyn Flow> {
+        self.snapshot.load().kept.flow.clone()
+    }
+
     /// Every breaker; they outlive snapshots.
     pub fn breakers(&self) -> &Arc<Breakers> {
         &self.breakers
-    }
-
-    /// Sets a service's mode until the file changes it.
-    ///
-    /// # Errors
-    /// When the service is not declared, or has nothing that could answer in that mode.
-    pub fn set_mode(&self, service: &str, mode: Mode) -> Result<(), SetModeError> {
-        let snapshot = self.snapshot();
-        if snapshot.tcp.get(service).is_some() {
-            return Err(SetModeError::Impossible("bytes of type: tcp are passed on, never mocked"));
-        }
-        let service = snapshot.service(service).ok_or(SetModeError::Unknown)?;
-        if let Some(why) = service.refuses(mode) {
-            return Err(SetModeError::Impossible(why));
-        }
-        service.state.override_mode(Some(mode));
-        Ok(())
     }
 
     /// Hands every counter to the metrics facade.
     pub fn publish_metrics(&self) {
         self.nobody.stats.publish();
         self.breakers.publish();
+        self.snapshot().kept.limiters.publish();
         if !self.nobody.tcp.is_unused() {
             self.nobody.tcp.publish(&self.nobody.name);
         }
         let snapshot = self.snapshot();
         for service in &snapshot.services {
-            service.state.stats.publish();
+            service.state.publish();
             service.plan.publish(&service.declared.name);
             // TLS that was redirected, and is not looked into.
             if !service.state.tcp.is_unused() {
@@ -112,17 +102,6 @@ impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Proxy")
     }
-}
-
-/// Why a mode was not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SetModeError {
-    /// No such service.
-    #[error("the service is not declared")]
-    Unknown,
-    /// Nothing could answer.
-    #[error("{0}")]
-    Impossible(&'static str),
 }
 
 /// The way in from one kind of listener.

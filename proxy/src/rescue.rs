@@ -3,11 +3,15 @@
 //! A failure is data: where it arose, what was being reached, why. Its answer names the service, the
 //! address that was tried and the cause, and tells the developer what to do.
 
+use crate::auth::Refusal;
+use crate::limit::bulkhead::Overloaded;
+use crate::limit::rate::Refused;
 use crate::upstream::{ConnectError, EndpointSet};
-use http::header::{HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Response};
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
+use stitch_net::reason::REASON;
 use stitch_net::{Body, Problem, Reason};
 use tokio::time::Instant;
 
@@ -67,6 +71,12 @@ pub enum Failure {
     },
     /// It has endpoints, and this is wrong with each of them.
     Unfit(String),
+    /// Nobody knows who is asking, or that they may.
+    Unauthenticated(Box<Refusal>),
+    /// More than `rate_limit` lets through.
+    RateLimited(Refused),
+    /// More at once than `concurrency` lets through.
+    Overloaded(Overloaded),
     /// The listener's service is gone since a reload.
     Gone(String),
     /// `forward` does not allow the target.
@@ -146,6 +156,12 @@ impl Failure {
             Self::Timeout { timer, .. } => timer.reason(),
             Self::Deadline { .. } => Reason::TimeoutRequest,
             Self::BreakerOpen { .. } => Reason::BreakerOpen,
+            Self::Unauthenticated(refusal) => match refusal.status {
+                StatusCode::UNAUTHORIZED => Reason::Unauthenticated,
+                _ => Reason::Denied,
+            },
+            Self::RateLimited(_) => Reason::RateLimited,
+            Self::Overloaded(_) => Reason::Overloaded,
             Self::NoEndpoint | Self::Unfit(_) => Reason::NoHealthyEndpoint,
             Self::Gone(_) => Reason::NoService,
             Self::Loop => Reason::Loop,
@@ -177,10 +193,32 @@ impl Failure {
     }
 
     /// The answer, for a request with these headers; `service` is the one that was meant.
-    pub fn respond(&self, service: Option<&str>, request: &HeaderMap) -> Response<Body> {
-        let mut response = self.problem(service).respond(request);
-        if let Self::BreakerOpen { retry_after, .. } = self {
-            response.headers_mut().insert(RETRY_AFTER, whole_seconds(*retry_after));
+    pub fn respond(self, service: Option<&str>, request: &HeaderMap) -> Response<Body> {
+        let reason = self.reason();
+        let mut response = match self {
+            // What the service that was asked says is passed on as it is.
+            Self::Unauthenticated(mut refusal) if refusal.answer.is_some() => {
+                let mut answer = refusal.answer.take().unwrap_or_default();
+                answer.headers_mut().insert(REASON, reason.header());
+                return answer;
+            }
+            ref failure => failure.problem(service).respond(request),
+        };
+        let headers = response.headers_mut();
+        match self {
+            Self::BreakerOpen { retry_after, .. } => {
+                headers.insert(RETRY_AFTER, whole_seconds(retry_after));
+            }
+            Self::RateLimited(refused) => headers.extend(refused.headers()),
+            Self::Overloaded(_) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Unauthenticated(refusal) => {
+                for challenge in refusal.challenges {
+                    headers.append(WWW_AUTHENTICATE, challenge);
+                }
+            }
+            _ => {}
         }
         response
     }
@@ -194,8 +232,12 @@ impl Failure {
         if let Some(endpoint) = self.endpoint() {
             problem = problem.with("endpoint", endpoint);
         }
-        if let Self::Connect { error, .. } = self {
-            problem = with_cause(problem, error);
+        match self {
+            Self::Connect { error, .. } => problem = with_cause(problem, error),
+            Self::Unauthenticated(refusal) => problem = problem.status(refusal.status),
+            Self::RateLimited(refused) => problem = problem.with("limit", &*refused.id),
+            Self::BreakerOpen { breaker, .. } => problem = problem.with("breaker", &**breaker),
+            _ => {}
         }
         match self.hint(service) {
             Some(hint) => problem.hint(hint),
@@ -243,6 +285,13 @@ impl Failure {
                 retry_after.as_secs_f64()
             ),
             Self::Unfit(why) => format!("{who} has no endpoint that is fit: {why}"),
+            Self::Unauthenticated(refusal) => refusal.detail.to_string(),
+            Self::RateLimited(refused) => format!(
+                "the limit {} lets no more through; try again in {} s",
+                refused.id,
+                refused.retry_seconds()
+            ),
+            Self::Overloaded(overloaded) => format!("{who} is busy: {overloaded} (concurrency)"),
             Self::Gone(service) => format!("{service} is no longer declared"),
             Self::Denied { target, why, .. } => format!("{target} may not be reached: {why}"),
             Self::Loop => "the request has already passed through this proxy".to_owned(),
@@ -330,8 +379,9 @@ mod tests {
     use std::io;
 
     async fn json(failure: Failure, service: Option<&str>) -> (u16, serde_json::Value) {
+        let reason = failure.reason();
         let response = failure.respond(service, &HeaderMap::new());
-        assert_eq!(response.headers()["x-stitch-reason"], failure.reason().as_str());
+        assert_eq!(response.headers()["x-stitch-reason"], reason.as_str());
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap())

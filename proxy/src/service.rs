@@ -1,12 +1,12 @@
 //! One declared service as the proxy holds it: compiled, with the state that outlives reloads.
 
-use crate::credentials::Credentials;
-use crate::plan::{Blueprint, Kept, Plan};
+use crate::auth::AuthStats;
+use crate::edit::EditStats;
+use crate::plan::{Blueprint, Compiling, Plan, PlanView};
 use crate::relay::TcpStats;
 use crate::stats::ServiceStats;
 use crate::upstream::{EndpointSet, Speaks};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use stitch_config::model::{Mode, Service as Declared};
 use stitch_net::MockService;
 use tokio::time::Instant;
@@ -34,27 +34,22 @@ pub struct ServiceState {
     pub stats: ServiceStats,
     /// Counters of its connections, for `type: tcp`.
     pub tcp: TcpStats,
-    /// A mode set at run time: index into [`Mode::ALL`] plus one; 0 means none.
-    mode: AtomicU8,
+    pub(crate) auth: Arc<AuthStats>,
+    pub(crate) edits: Arc<EditStats>,
 }
 
 impl ServiceState {
     pub(crate) fn new(name: Arc<str>) -> Self {
         let (stats, tcp) = (ServiceStats::new(&name), TcpStats::default());
-        Self { name, stats, tcp, mode: AtomicU8::new(0) }
+        let auth = Arc::new(AuthStats::new(&name));
+        Self { name, stats, tcp, auth, edits: Arc::default() }
     }
 
-    /// The mode set at run time.
-    pub fn mode_override(&self) -> Option<Mode> {
-        let index = self.mode.load(Ordering::Relaxed);
-        Mode::ALL.get(usize::from(index).checked_sub(1)?).copied()
-    }
-
-    /// Sets or clears the mode at run time.
-    pub fn override_mode(&self, mode: Option<Mode>) {
-        let index = mode.and_then(|mode| Mode::ALL.iter().position(|known| *known == mode));
-        let index = index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or(0);
-        self.mode.store(index, Ordering::Relaxed);
+    /// Hands the numbers to the metrics facade.
+    pub(crate) fn publish(&self) {
+        self.stats.publish();
+        self.auth.publish();
+        self.edits.publish(&self.name);
     }
 }
 
@@ -63,29 +58,26 @@ impl Service {
     pub(crate) fn compile(
         declared: &Arc<Declared>,
         mock: Option<Arc<dyn MockService>>,
-        credentials: &Credentials,
         previous: Option<&Self>,
-        kept: &Kept,
+        with: Compiling<'_>,
     ) -> Self {
         let endpoints = declared
             .upstreams
             .iter()
-            .map(|upstream| (upstream.clone(), credentials.of(declared, upstream)));
+            .map(|upstream| (upstream.clone(), with.credentials.of(declared, upstream)));
         let before = previous.map(|previous| &*previous.endpoints);
-        let now = Instant::now();
+        let now = with.now;
         let endpoints = EndpointSet::new(endpoints, &declared.policies, before, now);
         if declared.health_check.is_none() {
             endpoints.unchecked(now);
         }
         let endpoints = Arc::new(endpoints);
         let state = match previous {
-            Some(previous) => {
-                previous.drop_override_if_file_changed(declared);
-                previous.state.clone()
-            }
+            Some(previous) => previous.state.clone(),
             None => Arc::new(ServiceState::new(declared.name.clone())),
         };
-        let plan = Plan::compile(Blueprint {
+        let plan = Plan::compile(&Blueprint {
+            with,
             id: declared.name.clone(),
             service: &declared.name,
             timeouts: declared.timeout,
@@ -93,8 +85,7 @@ impl Service {
             policies: &declared.policies,
             base: None,
             previous: previous.map(|previous| &*previous.plan),
-            kept,
-            now: Instant::now(),
+            edits: &state.edits,
         });
         Self { declared: declared.clone(), endpoints, mock, plan: Arc::new(plan), state }
     }
@@ -106,9 +97,14 @@ impl Service {
         others.find(|speaks| *speaks != Speaks::Http1).unwrap_or(Speaks::Http1)
     }
 
+    /// Its policies now, as the API shows them.
+    pub fn plan_view(&self, now: Instant) -> Option<PlanView> {
+        self.plan.view(now)
+    }
+
     /// The mode in force.
     pub fn mode(&self) -> Mode {
-        self.state.mode_override().unwrap_or(self.declared.mode)
+        self.declared.mode
     }
 
     /// Why a mode cannot be set on this service, if it cannot.
@@ -119,23 +115,6 @@ impl Service {
             Some("the service has no endpoints, so no mock can answer")
         } else {
             None
-        }
-    }
-
-    /// A reload that changes what was overridden at run time wins.
-    fn drop_override_if_file_changed(&self, declared: &Declared) {
-        let Some(mode) = self.state.mode_override() else { return };
-        let file_changed = self.declared.mode != declared.mode;
-        let impossible = mode.uses_real() && declared.upstreams.is_empty()
-            || mode.uses_mock() && declared.endpoints.is_empty();
-        if file_changed || impossible {
-            self.state.override_mode(None);
-            tracing::warn!(
-                service = %declared.name,
-                dropped = mode.as_str(),
-                now = declared.mode.as_str(),
-                "The file changed the mode, so the mode set at run time was dropped"
-            );
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::breakers::Breakers;
 use crate::credentials::Credentials;
 use crate::edit::Respond;
 use crate::forward::{ForwardPolicy, OwnAddresses};
-use crate::plan::{Blueprint, Kept, Plan, Plans};
+use crate::plan::{Blueprint, Compiling, Kept, Plan, PlanView, Plans};
 use crate::relay::TcpServices;
 use crate::route::{RouteTable, Routed};
 use crate::service::Service;
@@ -37,6 +37,10 @@ pub struct Snapshot {
     pub(crate) plans: Plans,
     /// What its policies share with those before and after.
     pub(crate) kept: Arc<Kept>,
+    /// Whether any `cors` answers the questions of browsers.
+    pub(crate) answers_browsers: bool,
+    /// Whether a service with policies has a mock, which may be found by its path alone.
+    pub(crate) governs_mocks: bool,
     pub(crate) forward: Arc<ForwardPolicy>,
     pub(crate) limits: Limits,
     trust: Vec<AllowRule>,
@@ -89,13 +93,15 @@ impl Snapshot {
         previous: Option<&Self>,
     ) -> Self {
         let kept = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
+        let now = Instant::now();
+        let with = Compiling { config: &config, credentials: &credentials, kept: &kept, now };
         let compile = |declared: &Arc<Declared>| {
             let mock = mocks.service(&declared.name);
             let before = previous.and_then(|previous| {
                 previous.service(&declared.name).or_else(|| previous.tcp.get(&declared.name))
             });
             let before = before.map(|service| &**service);
-            Arc::new(Service::compile(declared, mock, &credentials, before, &kept))
+            Arc::new(Service::compile(declared, mock, before, with))
         };
         let http = config.services.iter().filter(|service| service.kind == Kind::Http);
         let services: Vec<_> = http.map(compile).collect();
@@ -119,7 +125,7 @@ impl Snapshot {
         let mut plans = Plans::new();
         let before = previous.map(|previous| &previous.plans);
         let routes = RouteTable::new(config.routes.iter().filter_map(|route| {
-            let target = compile_target(route, &by_name, &mut plans, before, &kept)?;
+            let target = compile_target(route, &by_name, &mut plans, before, with)?;
             Some(Routed { route: route.clone(), target })
         }));
         let snapshot = Self {
@@ -135,11 +141,26 @@ impl Snapshot {
             by_url,
             hosts,
             routes,
+            answers_browsers: false,
+            governs_mocks: false,
             plans,
             kept,
         };
+        let snapshot = snapshot.looked_over();
         snapshot.forget_what_is_gone();
         snapshot
+    }
+
+    /// With what requests need to know of all services at once.
+    fn looked_over(self) -> Self {
+        let of_services = self.services.iter().map(|service| &service.plan);
+        let all = of_services.chain(self.plans.values());
+        let mut governings = all.filter_map(|plan| plan.governing.as_ref());
+        let answers_browsers = governings.any(|governing| governing.cors.is_some());
+        let governed =
+            |service: &Arc<Service>| service.mock.is_some() && service.plan.governing.is_some();
+        let governs_mocks = self.services.iter().any(governed);
+        Self { answers_browsers, governs_mocks, ..self }
     }
 
     /// Lets go of what only policies of earlier configurations have kept.
@@ -151,6 +172,16 @@ impl Snapshot {
             .map(|breaker| breaker.id().clone())
             .collect();
         self.kept.breakers.retain(|id| breakers.contains(id));
+        self.kept.limiters.retain();
+    }
+
+    /// The policies of the routes to a service that have some of their own, as the API shows them.
+    pub fn route_plans(&self, service: &str, now: Instant) -> Vec<PlanView> {
+        let of_service = |id: &str| id.split('@').next() == Some(service);
+        let plans = self.plans.values().filter(|plan| of_service(&plan.id));
+        let mut views: Vec<_> = plans.filter_map(|plan| plan.view(now)).collect();
+        views.sort_by(|one, other| one.id.cmp(&other.id));
+        views
     }
 
     /// The breakers of all services and routes.
@@ -190,7 +221,7 @@ fn compile_target(
     services: &HashMap<Arc<str>, Arc<Service>>,
     plans: &mut Plans,
     before: Option<&Plans>,
-    kept: &Kept,
+    with: Compiling<'_>,
 ) -> Option<RouteTarget> {
     Some(match &route.action {
         RouteAction::Redirect { .. } => RouteTarget::Redirect,
@@ -202,7 +233,7 @@ fn compile_target(
             for target in targets {
                 let weight = u64::from(target.weight);
                 let service = services.get(&target.service)?.clone();
-                let plan = compile_plan(route, &service, plans, before, kept);
+                let plan = compile_plan(route, &service, plans, before, with);
                 sum += weight;
                 weighted.push(Target { weight, service, plan });
             }
@@ -217,7 +248,7 @@ fn compile_plan(
     service: &Service,
     plans: &mut Plans,
     before: Option<&Plans>,
-    kept: &Kept,
+    with: Compiling<'_>,
 ) -> Arc<Plan> {
     if route.policies.is_empty() && route.timeout == TimeoutOverrides::default() {
         return service.plan.clone();
@@ -232,7 +263,8 @@ fn compile_plan(
         .into();
     let policies = route.policies.over(&service.declared.policies);
     let before = before.and_then(|plans| plans.get(&id)).map(|plan| &**plan);
-    let plan = Arc::new(Plan::compile(Blueprint {
+    let plan = Arc::new(Plan::compile(&Blueprint {
+        with,
         id: id.clone(),
         service: &service.declared.name,
         timeouts: route.timeout.over(service.declared.timeout),
@@ -240,8 +272,7 @@ fn compile_plan(
         policies: &policies,
         base: Some(&service.plan),
         previous: before,
-        kept,
-        now: Instant::now(),
+        edits: &service.state.edits,
     }));
     plans.insert(id, plan.clone());
     plan

@@ -5,7 +5,7 @@
 //! comes from the daemon. The service travels in `x-stitch-service`; Host stays as it was.
 
 use crate::cli::Endpoint;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use std::sync::Arc;
 use stitch_mockd::Engine;
 use stitch_net::mock::take_request;
@@ -69,6 +69,10 @@ struct RemoteService {
 }
 
 impl MockService for RemoteService {
+    fn whose(&self, method: &Method, path: &str) -> Option<&str> {
+        self.engine.whose(method, path)
+    }
+
     fn offer(&self, request: &mut Request<Body>) -> Offered {
         let name = self.service.as_ref().map(|(name, _)| name.as_str());
         if !self.engine.would_answer(name, request.method(), request.uri().path()) {

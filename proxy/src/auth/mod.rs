@@ -31,7 +31,7 @@ mod testing;
 
 pub use api_key::digest;
 
-pub(crate) use admit::{Admitted, Cause, Checked, Facts, Method, Refusal};
+pub(crate) use admit::{Checked, Facts, Refusal};
 pub(crate) use check::Auth;
 pub(crate) use files::AuthFiles;
 pub(crate) use outgoing::Caller;

@@ -9,9 +9,9 @@ mod json;
 mod respond;
 mod stats;
 
-pub(crate) use body::{BodyEditor, BodyEditors};
+pub(crate) use body::BodyEditors;
 pub(crate) use edits::Edits;
 pub(crate) use facts::Facts;
-pub(crate) use headers::{Filled, HeaderEditor, HeaderEditors};
+pub(crate) use headers::{Filled, HeaderEditors};
 pub(crate) use respond::Respond;
 pub(crate) use stats::EditStats;

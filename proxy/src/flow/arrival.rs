@@ -1,9 +1,11 @@
 //! What is learnt about a request when it arrives, and the marks put on its answer.
 
+use super::leaving::Leaving;
 use super::{Answer, Answered};
 use crate::access_log::AccessLog;
 use crate::grpc::Deadline;
 use crate::hygiene::{self, REQUEST_ID};
+use crate::limit::bulkhead::Place;
 use crate::proxy::Proxy;
 use crate::record::{Circumstances, Record};
 use crate::rescue::Failure;
@@ -17,9 +19,11 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::upgrade::OnUpgrade;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use stitch_config::pattern::{PathPattern, PathTemplate};
 use stitch_net::{Body, Peer};
+use tokio::time::Instant;
 
 /// One request and its surroundings, from arrival until the answer's body has ended.
 #[derive(Debug)]
@@ -41,8 +45,12 @@ pub(crate) struct Call {
     pub unmarked: bool,
     /// Whether the request came through other proxies, perhaps us.
     pub seen_via: bool,
-    /// Makes the client stay with the service that it gets.
-    pub set_cookie: Option<HeaderValue>,
+    /// Make the client stay with the service and the endpoint that it gets.
+    pub set_cookies: SmallVec<[HeaderValue; 1]>,
+    /// What its policies want of its answer.
+    pub leaving: Option<Box<Leaving>>,
+    /// Its place in the bulkhead, and since when it has it.
+    pub place: Option<(Place, Instant)>,
     /// The request's place in its endpoint's load.
     pub in_flight: Option<InFlight>,
     pub record: Record,
@@ -77,7 +85,9 @@ impl Call {
             deadline,
             unmarked: false,
             seen_via: found.via,
-            set_cookie: None,
+            set_cookies: SmallVec::new(),
+            leaving: None,
+            place: None,
             in_flight: None,
             record,
         }
@@ -116,7 +126,7 @@ impl Call {
         }
         // Nobody should stay with what is broken.
         let good = !response.status().is_server_error();
-        if let Some(cookie) = self.set_cookie.as_ref().filter(|_| good) {
+        for cookie in self.set_cookies.iter().filter(|_| good) {
             response.headers_mut().append(SET_COOKIE, cookie.clone());
         }
     }

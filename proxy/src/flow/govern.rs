@@ -1,29 +1,177 @@
 //! A request whose service, or route, has policies: read [`answer`] for their order.
 
+use super::leaving::Leaving;
 use super::tries::Tries;
 use super::{Answer, Answered, Call};
+use crate::auth::{Checked, Facts, Refusal};
+use crate::edge::Negotiation;
+use crate::edit;
+use crate::limit::rate::Who;
 use crate::plan::{Governing, Plan};
 use crate::proxy::Proxy;
 use crate::replay::Replay;
+use crate::rescue::Failure;
 use crate::service::Service;
 use http::Response;
+use http_body::Body as _;
 use std::sync::Arc;
 use stitch_config::model::Mode;
-use stitch_net::reason::REASON;
-use stitch_net::{Body, Offered};
+use stitch_config::pattern::PathPattern;
+use stitch_net::reason::{REASON, SOURCE};
+use stitch_net::{Body, Flow, Offered};
+use tokio::time::Instant;
 
-/// Everything between a request's way being decided and its answer leaving.
+/// Everything between a request's way being decided and its answer leaving. `pattern` is the path of
+/// the route that claimed it.
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
     service: &Arc<Service>,
-    plan: &Plan,
+    plan: &Arc<Plan>,
+    pattern: Option<&PathPattern>,
     call: &mut Call,
 ) -> Answered {
     let governing = plan.governing.as_deref().unwrap_or(&Governing::NONE);
+    // A browser's question shows no credentials, and what it is told has to be read.
+    if let Some(answer) = preflight(governing, call) {
+        return Ok(answer);
+    }
+    authenticate(governing, service, call).await?;
+    limit_rate(governing, call)?;
+    enter(governing, call).await?;
+    edit_request(plan, governing, pattern, call).await;
+    mirror(proxy, governing, call);
     let replay = keep_body(service, governing, call);
-    let tries = Tries::of(proxy, service, plan, governing, call);
+    let tries = Tries::of(proxy, service, plan, governing, pattern, call);
     let answered = tries.run(replay.as_ref(), call).await;
-    second_best(service, replay, answered, call).await
+    tell_bulkhead(&answered, call);
+    let answered = second_best(service, replay, answered, call).await;
+    let answer = fall_back(governing, answered, call)?;
+    Ok(edit_response(governing, answer).await)
+}
+
+/// Answers a browser's question; what answers to other origins need is put on them as they leave.
+fn preflight(governing: &Governing, call: &mut Call) -> Option<Answer> {
+    let compresses = governing.compression && call.upgrade.is_none();
+    if governing.cors.is_none() && !compresses {
+        return None;
+    }
+    let mut leaving = Leaving::default();
+    if compresses {
+        leaving.negotiation = Negotiation::of(&call.request);
+    }
+    if let Some(cors) = &governing.cors {
+        if let Some(response) = cors.preflight(&call.request) {
+            let reason = response.extensions().get().copied();
+            return Some(Answer { reason, ..Answer::by_stitch(response) });
+        }
+        leaving.granted = Some(cors.origin(call.request.headers()));
+    }
+    call.leaving = Some(Box::new(leaving));
+    None
+}
+
+/// Who may come in. Requests that events cause, and copies for mirrors, come from inside.
+async fn authenticate(
+    governing: &Governing,
+    service: &Service,
+    call: &mut Call,
+) -> Result<(), Box<Failure>> {
+    let (Some(auth), Some(peer)) = (&governing.auth, &call.peer) else { return Ok(()) };
+    // What is stripped of the request stands in its uri, too.
+    let uri = call.asked_for.as_deref().unwrap_or(call.request.uri()).clone();
+    let facts = Facts {
+        client: Some(peer.remote.ip()),
+        secure: peer.secure,
+        host: call.host.as_ref(),
+        uri: &uri,
+        stats: &service.state.auth,
+    };
+    let admitted = match auth.check(&mut call.request, &facts) {
+        Checked::In(_who) => return Ok(()),
+        Checked::Refused(refusal) => Err(refusal),
+        Checked::Later(later) => later.await,
+    };
+    match admitted {
+        Ok(admitted) => {
+            admitted.apply(&mut call.request);
+            Ok(())
+        }
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+fn refused(refusal: Box<Refusal>) -> Box<Failure> {
+    Box::new(Failure::Unauthenticated(refusal))
+}
+
+fn limit_rate(governing: &Governing, call: &Call) -> Result<(), Box<Failure>> {
+    let Some(rates) = &governing.rates else { return Ok(()) };
+    let who = Who {
+        ip: call.peer.as_ref().map(|peer| peer.remote.ip()),
+        headers: call.request.headers(),
+        caller: call.record.caller.as_deref(),
+    };
+    rates.check(&who, Instant::now()).map_err(|refused| Box::new(Failure::RateLimited(refused)))
+}
+
+/// Takes a place in the bulkhead, which is given back when the answer's body has ended.
+async fn enter(governing: &Governing, call: &mut Call) -> Result<(), Box<Failure>> {
+    let Some(bulkhead) = &governing.bulkhead else { return Ok(()) };
+    let place = match bulkhead.try_enter() {
+        Some(place) => place,
+        None => {
+            let entered = Box::pin(bulkhead.enter()).await;
+            entered.map_err(|overloaded| Box::new(Failure::Overloaded(overloaded)))?
+        }
+    };
+    call.place = Some((place, Instant::now()));
+    Ok(())
+}
+
+/// An adaptive limit follows how long answers take.
+fn tell_bulkhead(answered: &Answered, call: &Call) {
+    let Some((place, since)) = &call.place else { return };
+    let failed = match answered {
+        Ok(answer) => answer.response.status().is_server_error(),
+        Err(_) => true,
+    };
+    place.answered(since.elapsed(), failed);
+}
+
+async fn edit_request(
+    plan: &Arc<Plan>,
+    governing: &Governing,
+    pattern: Option<&PathPattern>,
+    call: &mut Call,
+) {
+    let Some(edits) = &governing.edits else { return };
+    let facts = edit::Facts {
+        pattern,
+        uri: call.asked_for.as_deref().unwrap_or(call.request.uri()),
+        headers: call.request.headers(),
+        request_id: &call.request_id,
+        client: call.peer.as_ref().map(|peer| peer.remote.ip()),
+    };
+    let response = edits.headers.response.as_ref().map(|editor| editor.fill(&facts));
+    let request = edits.headers.request.as_ref().map(|editor| (editor, editor.fill(&facts)));
+    if let Some((editor, filled)) = request {
+        editor.apply(&filled, call.request.headers_mut());
+    }
+    if let Some(filled) = response {
+        call.leaving.get_or_insert_default().edits = Some((plan.clone(), filled));
+    }
+    edits.bodies.ask(call.request.headers_mut());
+    if let Some(editor) = &edits.bodies.request {
+        let body = std::mem::take(call.request.body_mut());
+        let body = Box::pin(editor.apply(body, call.request.headers_mut())).await;
+        *call.request.body_mut() = body;
+    }
+}
+
+fn mirror(proxy: &Arc<Proxy>, governing: &Governing, call: &mut Call) {
+    let Some(mirror) = governing.mirror.as_ref().filter(|_| call.upgrade.is_none()) else { return };
+    let flow: Arc<dyn Flow> = proxy.own_flow();
+    mirror.tee(&mut call.request, &flow, fastrand::f64());
 }
 
 /// Keeps the body while it is first sent, where it may be sent again.
@@ -67,4 +215,29 @@ fn in_place_of(answered: &Answered, mut response: Response<Body>) -> Answer {
     }
     let answer = Answer::by_mock(response);
     Answer { reason: answer.reason.or(why), ..answer }
+}
+
+/// The answer that the file has for when the service gives none.
+fn fall_back(governing: &Governing, answered: Answered, call: &Call) -> Answered {
+    let fallback = governing.edits.as_ref().and_then(|edits| edits.fallback.as_ref());
+    let (Some(fallback), Err(failure)) = (fallback, &answered) else { return answered };
+    if !failure.is_the_services() {
+        return answered;
+    }
+    let reason = failure.reason();
+    let mut response = fallback.answer(call.request.method());
+    response.headers_mut().insert(REASON, reason.header());
+    response.headers_mut().insert(SOURCE, http::HeaderValue::from_static("fallback"));
+    Ok(Answer { reason: Some(reason), ..Answer::by_stitch(response) })
+}
+
+async fn edit_response(governing: &Governing, mut answer: Answer) -> Answer {
+    let editor = governing.edits.as_ref().and_then(|edits| edits.bodies.response.as_ref());
+    let Some(editor) = editor.filter(|_| !answer.response.body().is_end_stream()) else {
+        return answer;
+    };
+    let (mut head, body) = answer.response.into_parts();
+    let body = Box::pin(editor.apply(body, &mut head.headers)).await;
+    answer.response = Response::from_parts(head, body);
+    answer
 }

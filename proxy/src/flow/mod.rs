@@ -9,6 +9,7 @@ mod attempt;
 mod audience;
 mod connect;
 mod govern;
+mod leaving;
 mod real;
 mod service;
 mod tried;

@@ -6,9 +6,11 @@
 
 use super::{Answer, Call, Ongoing, Step, answer, arrival, connect, govern, real, service};
 use crate::body::Outgoing;
+use crate::edge::asked_method;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::{Decision, Role, Routed, decide, draw, set_cookie, stay};
+use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot, Target};
 use http::{Method, Response};
 use std::sync::Arc;
@@ -51,7 +53,7 @@ pub(crate) fn begin_for(
     mut call: Call,
 ) -> Begun {
     let step = match snapshot.service(name) {
-        Some(service) => Ok(service::meet(service, &service.plan, &mut call)),
+        Some(service) => Ok(service::meet(service, &service.plan, None, &mut call)),
         None => Err(Failure::Gone(name.to_owned()).into()),
     };
     go_on(proxy, snapshot, step, call)
@@ -138,20 +140,49 @@ fn next_step(
     role: &Role,
     call: &mut Call,
 ) -> Result<Step, Box<Failure>> {
-    let decision =
-        decide(snapshot, role, &call.request, call.host.as_ref()).map_err(Failure::Gone)?;
+    let decision = decide_for(snapshot, role, call).map_err(Failure::Gone)?;
     if *call.request.method() == Method::CONNECT {
         return Ok(Step::Connect(connect::Target::of(decision, snapshot, call.host.as_ref())));
     }
     match decision {
-        Decision::Service(service) => Ok(service::meet(service, &service.plan, call)),
+        Decision::Service(service) => Ok(service::meet(service, &service.plan, None, call)),
         Decision::Route(routed) => route(proxy, routed, call),
         Decision::Forward => {
             call.record.meant_for(&proxy.nobody);
             Ok(Step::Forward)
         }
-        Decision::Fallthrough => Ok(service::offer(&*snapshot.everything.0, call)),
+        Decision::Fallthrough => match governed_mock(snapshot, call) {
+            Some(service) => Ok(service::meet(service, &service.plan, None, call)),
+            None => Ok(service::offer(&*snapshot.everything.0, call)),
+        },
     }
+}
+
+/// Decides who gets a request. A browser's question goes where what it is about would go.
+fn decide_for<'s>(
+    snapshot: &'s Snapshot,
+    role: &Role,
+    call: &mut Call,
+) -> Result<Decision<'s>, String> {
+    let about = if snapshot.answers_browsers { asked_method(&call.request) } else { None };
+    let Some(about) = about else {
+        return decide(snapshot, role, &call.request, call.host.as_ref());
+    };
+    let asked = std::mem::replace(call.request.method_mut(), about);
+    let decision = decide(snapshot, role, &call.request, call.host.as_ref());
+    *call.request.method_mut() = asked;
+    decision
+}
+
+/// The service whose mock has the path of a request that nothing else claims, if it has policies.
+fn governed_mock<'s>(snapshot: &'s Snapshot, call: &Call) -> Option<&'s Arc<Service>> {
+    if !snapshot.governs_mocks {
+        return None;
+    }
+    let asked = asked_method(&call.request);
+    let method = asked.as_ref().unwrap_or(call.request.method());
+    let name = snapshot.everything.0.whose(method, call.request.uri().path())?;
+    snapshot.service(name).filter(|service| service.plan.governing.is_some())
 }
 
 /// Follows a route.
@@ -172,12 +203,12 @@ fn route(
             let drawn = || draw(*sum, targets, |target| target.weight, below);
             let target = stays.or_else(drawn).ok_or(Failure::NoEndpoint)?;
             if let Some(cookie) = sticky.as_ref().filter(|_| stays.is_none()) {
-                call.set_cookie = set_cookie(cookie, &target.service.declared.name);
+                call.set_cookies.extend(set_cookie(cookie, &target.service.declared.name));
             }
             if let Some(rewrite) = rewrite {
                 arrival::rewrite_path(call, &route.matches.path, rewrite)?;
             }
-            Ok(service::meet(&target.service, &target.plan, call))
+            Ok(service::meet(&target.service, &target.plan, Some(routed), call))
         }
         (RouteTarget::Redirect, RouteAction::Redirect { to, status }) => {
             call.record.meant_for(&proxy.nobody);
@@ -217,8 +248,9 @@ async fn carry_out(
         Step::Done(answer) => Ok(answer),
         Step::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
         Step::Mock(later) => Ok(Answer::by_mock(later.await)),
-        Step::Governed(service, plan) => {
-            Box::pin(govern::answer(proxy, &service, &plan, call)).await
+        Step::Governed(service, plan, route) => {
+            let pattern = route.as_ref().map(|routed| &routed.route.matches.path);
+            Box::pin(govern::answer(proxy, &service, &plan, pattern, call)).await
         }
         Step::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
         Step::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,
@@ -243,10 +275,14 @@ fn depart(
         }
         Err(failure) => {
             tracing::debug!(?failure, "Request failed");
+            let reason = Some(failure.reason());
             let response = failure.respond(call.record.service(), call.request.headers());
-            Answer { reason: Some(failure.reason()), ..Answer::by_stitch(response) }
+            Answer { reason, ..Answer::by_stitch(response) }
         }
     };
+    if let Some(leaving) = call.leaving.take() {
+        answer.response = leaving.apply(answer.response);
+    }
     call.mark(&mut answer.response);
     call.record.answered(answer.response.status().as_u16(), answer.source, answer.reason);
     answer.response

@@ -2,7 +2,9 @@
 
 use super::{Answer, Call, Step};
 use crate::plan::Plan;
+use crate::route::Routed;
 use crate::service::Service;
+use crate::snapshot::RouteTarget;
 use crate::stats::Source;
 use std::sync::Arc;
 use stitch_config::model::Mode;
@@ -10,19 +12,25 @@ use stitch_net::mock::Explain;
 use stitch_net::{MockService, Offered};
 
 /// A request meets the service that was meant to answer it.
-pub(super) fn meet(service: &Arc<Service>, plan: &Arc<Plan>, call: &mut Call) -> Step {
+pub(super) fn meet(
+    service: &Arc<Service>,
+    plan: &Arc<Plan>,
+    route: Option<&Arc<Routed<RouteTarget>>>,
+    call: &mut Call,
+) -> Step {
     call.record.meant_for(&service.state);
     if let Some(peer) = &call.peer {
         peer.connection.wait_at_most(plan.timeouts.idle);
     }
+    let governed = || Step::Governed(service.clone(), plan.clone(), route.cloned());
     if plan.governing.is_some() {
-        return Step::Governed(service.clone(), plan.clone());
+        return governed();
     }
     let real = || Step::Real(service.clone(), plan.timeouts);
     match (service.mode(), &service.mock) {
         (Mode::Mock, Some(mock)) => offer(&**mock, call),
         (Mode::MockThenReal, Some(mock)) => offered(&**mock, call).unwrap_or_else(|_| real()),
-        (Mode::RealThenMock, Some(_)) => Step::Governed(service.clone(), plan.clone()),
+        (Mode::RealThenMock, Some(_)) => governed(),
         _ => real(),
     }
 }

@@ -3,7 +3,9 @@
 use super::Answer;
 use super::connect::Target;
 use crate::plan::Plan;
+use crate::route::Routed;
 use crate::service::Service;
+use crate::snapshot::RouteTarget;
 use http::Response;
 use std::sync::Arc;
 use stitch_config::model::Timeouts;
@@ -18,8 +20,8 @@ pub(crate) enum Step {
     Mock(BoxFuture<Response<Body>>),
     /// Ask the real service, once.
     Real(Arc<Service>, Timeouts),
-    /// Ask the service, real or mock, as its policies have it.
-    Governed(Arc<Service>, Arc<Plan>),
+    /// Ask the service, real or mock, as its policies have it, or those of the route to it.
+    Governed(Arc<Service>, Arc<Plan>, Option<Arc<Routed<RouteTarget>>>),
     /// Ask a target that nobody declared.
     Forward,
     /// Open a tunnel.

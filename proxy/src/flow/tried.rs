@@ -24,6 +24,8 @@ pub(super) struct Tried {
     outcome: Outcome,
     /// Until the answer's head, if there was one.
     took: Option<Duration>,
+    /// Value of the cookie that keeps its client on the endpoint.
+    cookie: Option<String>,
     what: What,
 }
 
@@ -48,17 +50,27 @@ impl Tried {
                 let outcome = of_response(&response);
                 let response = audience.tell_in_time(outcome, response);
                 let what = What::Real(Received::Response(response), endpoint, in_flight);
-                Self { outcome, took, what }
+                Self { outcome, took, cookie: None, what }
             }
             Ok(switched @ Received::Switched(..)) => {
                 let outcome = Outcome::Status(101);
                 audience.tell(outcome);
-                Self { outcome, took, what: What::Real(switched, endpoint, in_flight) }
+                Self {
+                    outcome,
+                    took,
+                    cookie: None,
+                    what: What::Real(switched, endpoint, in_flight),
+                }
             }
             Err(failure) => {
                 let outcome = Outcome::Failed(fault(&failure));
                 audience.tell(outcome);
-                Self { outcome, took: None, what: What::Failed(failure, Some(endpoint)) }
+                Self {
+                    outcome,
+                    took: None,
+                    cookie: None,
+                    what: What::Failed(failure, Some(endpoint)),
+                }
             }
         }
     }
@@ -66,11 +78,16 @@ impl Tried {
     pub fn mock(response: Response<Body>, audience: Audience) -> Self {
         let (outcome, took) = (of_response(&response), Some(audience.began.elapsed()));
         let response = audience.tell_in_time(outcome, response);
-        Self { outcome, took, what: What::Mock(response) }
+        Self { outcome, took, cookie: None, what: What::Mock(response) }
     }
 
     pub fn miss(response: Response<Body>) -> Self {
-        Self { outcome: Outcome::Failed(Fault::Ours), took: None, what: What::Miss(response) }
+        Self {
+            outcome: Outcome::Failed(Fault::Ours),
+            took: None,
+            cookie: None,
+            what: What::Miss(response),
+        }
     }
 
     /// The mock did not answer.
@@ -79,7 +96,16 @@ impl Tried {
         if let Some(audience) = audience {
             audience.tell(outcome);
         }
-        Self { outcome, took: None, what: What::Failed(failure, None) }
+        Self { outcome, took: None, cookie: None, what: What::Failed(failure, None) }
+    }
+
+    /// With a cookie for its client.
+    pub fn setting(self, cookie: Option<String>) -> Self {
+        Self { cookie, ..self }
+    }
+
+    pub fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
     }
 
     pub fn outcome(&self) -> Outcome {

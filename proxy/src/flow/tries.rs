@@ -5,14 +5,14 @@ use super::audience::Audience;
 use super::tried::Tried;
 use super::{Answer, Answered, Call, real};
 use crate::breakers::Permit;
-use crate::plan::{Governing, Plan, Retries};
+use crate::plan::{Affinity, Governing, Plan, Retries};
 use crate::policy::{Outcome, Retrying, backoff, is_worth_another, may_repeat, retry_after};
 use crate::proxy::Proxy;
 use crate::replay::Replay;
 use crate::rescue::Failure;
 use crate::service::Service;
 use crate::stats::Source;
-use crate::upstream::{Ask, Picked};
+use crate::upstream::{Ask, Picked, cookie, key_of, set_cookie};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 use stitch_config::model::{HedgeAfter, Mode, Retry};
+use stitch_config::pattern::PathPattern;
 use stitch_net::reason::SOURCE;
 use stitch_net::{Body, Offered};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -39,6 +40,32 @@ pub(super) struct Tries<'a> {
     governing: &'a Governing,
     /// When all of it has to be over.
     whole: Option<Until>,
+    bound: Bound,
+}
+
+/// What of a request keeps it on an endpoint.
+#[derive(Default)]
+struct Bound {
+    key: Option<u64>,
+    cookie: Option<String>,
+}
+
+impl Bound {
+    fn of(affinity: &Affinity, pattern: Option<&PathPattern>, call: &Call) -> Self {
+        let headers = call.request.headers();
+        match affinity {
+            Affinity::Sticky(name) => {
+                Self { key: None, cookie: cookie(headers, name).map(str::to_owned) }
+            }
+            Affinity::Hash(what) => {
+                let uri = call.asked_for.as_deref().unwrap_or(call.request.uri());
+                let captures = pattern.and_then(|pattern| pattern.captures(uri.path()));
+                let path = |name: &str| captures.as_ref()?.get(name).map(|value| value.as_bytes());
+                let client = call.peer.as_ref().map(|peer| peer.remote.ip());
+                Self { key: key_of(what, headers, client, path), cookie: None }
+            }
+        }
+    }
 }
 
 /// What is known of the tries so far.
@@ -64,10 +91,13 @@ impl<'a> Tries<'a> {
         service: &'a Arc<Service>,
         plan: &'a Plan,
         governing: &'a Governing,
+        pattern: Option<&PathPattern>,
         call: &Call,
     ) -> Self {
         let whole = Until::of(&plan.timeouts, call, Instant::now());
-        Self { proxy, service, plan, governing, whole }
+        let affinity = governing.affinity.as_ref();
+        let bound = affinity.map(|affinity| Bound::of(affinity, pattern, call));
+        Self { proxy, service, plan, governing, whole, bound: bound.unwrap_or_default() }
     }
 
     /// Tries until there is an answer to return, be it a bad one. `replay` holds the request's body
@@ -105,12 +135,27 @@ impl<'a> Tries<'a> {
             call.record.attempts = so_far.attempt;
             let tried = self.once(replay, &mut so_far, call).await?;
             let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
-                return tried.accept(call, source);
+                return self.accept(tried, call, source);
             };
             tried.let_go();
             sleep(next.wait).await;
             so_far._budget = Some(next.budget);
         }
+    }
+
+    /// The answer, for the caller to have.
+    fn accept(
+        &self,
+        tried: Tried,
+        call: &mut Call,
+        source: &mut Source,
+    ) -> Result<Response<Body>, Box<Failure>> {
+        if let (Some(value), Some(Affinity::Sticky(name))) =
+            (tried.cookie(), &self.governing.affinity)
+        {
+            call.set_cookies.extend(set_cookie(name, value));
+        }
+        tried.accept(call, source)
     }
 
     /// One attempt, or several side by side.
@@ -162,13 +207,13 @@ impl<'a> Tries<'a> {
         so_far: &mut SoFar,
     ) -> Result<impl Future<Output = Tried> + Send + 'f, Box<Failure>> {
         let picked = self.service.endpoints.pick(Ask {
-            key: None,
-            sticky: None,
+            key: self.bound.key,
+            sticky: self.bound.cookie.as_deref(),
             avoid: &so_far.endpoints,
             now: Instant::now(),
             draw: &mut |below| fastrand::u64(..below),
         });
-        let Picked { endpoint, in_flight, .. } =
+        let Picked { endpoint, in_flight, cookie } =
             picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
         so_far.endpoints.push(endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
@@ -180,7 +225,7 @@ impl<'a> Tries<'a> {
             let host = asked.host_at(&endpoint, self.service.declared.preserve_host);
             let head = asked.head(&endpoint, host, number);
             let result = attempt(&endpoint, head, body, timers).await;
-            Tried::real(result, endpoint, in_flight, audience)
+            Tried::real(result, endpoint, in_flight, audience).setting(cookie)
         })
     }
 

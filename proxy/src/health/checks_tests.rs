@@ -4,6 +4,7 @@ use super::*;
 use crate::credentials::Credentials;
 use crate::health::Health;
 use crate::health::testing::Server;
+use crate::plan::{Compiling, Kept};
 use crate::upstream::Ask;
 use stitch_config::model::{HealthCheck, HealthProbe, Service as Declared};
 use tokio::net::TcpListener;
@@ -27,13 +28,14 @@ fn service(urls: &[String], check: Option<HealthCheck>, previous: Option<&Servic
     assert!(!loaded.report.has_errors(), "{}", loaded.report.render(&loaded.sources));
     let mut declared = Declared::clone(&loaded.config.services[0]);
     declared.health_check = check;
-    Service::compile(
-        &Arc::new(declared),
-        None,
-        &Credentials::default(),
-        previous,
-        &crate::plan::Kept::default(),
-    )
+    let config = stitch_config::load_text("stitch.yaml", "", &|_| None).config;
+    let with = Compiling {
+        config: &config,
+        credentials: &Credentials::default(),
+        kept: &Kept::default(),
+        now: Instant::now(),
+    };
+    Service::compile(&Arc::new(declared), None, previous, with)
 }
 
 fn url(server: &Server) -> String {

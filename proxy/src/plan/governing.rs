@@ -1,0 +1,148 @@
+//! Plans as requests meet them.
+
+use super::blueprint::Blueprint;
+use crate::auth::Auth;
+use crate::breakers::Breaker;
+use crate::edge::{Cors, Mirror};
+use crate::edit::Edits;
+use crate::limit::bulkhead::Bulkhead;
+use crate::limit::rate::RateLimits;
+use crate::policy::{Budget, Latencies};
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use stitch_config::model::{HashKey, Retry, Timeouts};
+
+/// The plans of a configuration by their ids.
+pub(crate) type Plans = HashMap<Arc<str>, Arc<Plan>>;
+
+/// Policies in force along one way to a service.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The service's name, or `service@route`.
+    pub id: Arc<str>,
+    pub timeouts: Timeouts,
+    /// `None` where nothing but timers was asked for.
+    pub governing: Option<Box<Governing>>,
+}
+
+/// Policies that take part in a request, in the order in which it meets them.
+#[derive(Debug)]
+pub(crate) struct Governing {
+    pub cors: Option<Arc<Cors>>,
+    pub auth: Option<Arc<Auth>>,
+    pub rates: Option<RateLimits>,
+    pub bulkhead: Option<Arc<Bulkhead>>,
+    pub edits: Option<Box<Edits>>,
+    pub mirror: Option<Arc<Mirror>>,
+    pub retries: Option<Retries>,
+    pub breaker: Option<Arc<Breaker>>,
+    pub affinity: Option<Affinity>,
+    /// Endpoints are told how each attempt ended: for `eject`, and for `balance: ewma`.
+    pub observes: bool,
+    pub compression: bool,
+}
+
+impl Governing {
+    /// No policies, for modes that need more than one step.
+    pub const NONE: Self = Self {
+        cors: None,
+        auth: None,
+        rates: None,
+        bulkhead: None,
+        edits: None,
+        mirror: None,
+        retries: None,
+        breaker: None,
+        affinity: None,
+        observes: false,
+        compression: false,
+    };
+
+    /// Whether any of them is there.
+    pub(super) fn is_something(&self) -> bool {
+        self.cors.is_some()
+            || self.auth.is_some()
+            || self.rates.is_some()
+            || self.bulkhead.is_some()
+            || self.edits.is_some()
+            || self.mirror.is_some()
+            || self.retries.is_some()
+            || self.breaker.is_some()
+            || self.affinity.is_some()
+            || self.observes
+            || self.compression
+    }
+}
+
+/// What keeps a request on an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) enum Affinity {
+    /// `balance: hash:…`
+    Hash(HashKey),
+    /// `balance: sticky:COOKIE`
+    Sticky(String),
+}
+
+/// `retry`, and what it counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Retries {
+    pub settings: Retry,
+    pub state: Arc<RetryState>,
+}
+
+/// What retries keep over reloads.
+#[derive(Debug, Default)]
+pub(crate) struct RetryState {
+    pub budget: Arc<Budget>,
+    /// Only kept where a hedge wants to know.
+    pub latencies: Latencies,
+    /// Attempts after a failed one.
+    pub retried: AtomicU64,
+    /// Attempts that the budget did not allow.
+    pub denied: AtomicU64,
+    /// Attempts while the first was still waited for.
+    pub hedged: AtomicU64,
+    /// Of those, the ones that were first.
+    pub hedges_won: AtomicU64,
+}
+
+impl Plan {
+    pub fn compile(from: &Blueprint<'_>) -> Self {
+        let governing = from.governing();
+        Self {
+            id: from.id.clone(),
+            timeouts: from.timeouts,
+            governing: governing.is_something().then(|| Box::new(governing)),
+        }
+    }
+
+    /// Hands the numbers to the metrics facade.
+    pub fn publish(&self, service: &str) {
+        let Some(governing) = &self.governing else { return };
+        if let Some(retries) = &governing.retries {
+            retries.state.publish(&self.id, service);
+        }
+        if let Some(bulkhead) = &governing.bulkhead {
+            bulkhead.publish(&self.id);
+        }
+        if let Some(mirror) = &governing.mirror {
+            mirror.publish(service);
+        }
+    }
+}
+
+impl RetryState {
+    fn publish(&self, id: &str, service: &str) {
+        for (outcome, count) in [
+            ("retried", &self.retried),
+            ("denied_by_budget", &self.denied),
+            ("hedged", &self.hedged),
+            ("hedge_won", &self.hedges_won),
+        ] {
+            metrics::counter!("stitch_retries_total", "service" => service.to_owned(),
+                "policy" => id.to_owned(), "outcome" => outcome)
+            .absolute(count.load(Ordering::Relaxed));
+        }
+    }
+}

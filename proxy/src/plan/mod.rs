@@ -1,0 +1,11 @@
+//! The policies of a service, or of a route to it, compiled: what a request meets on its way.
+
+mod blueprint;
+mod governing;
+mod kept;
+mod view;
+
+pub(crate) use blueprint::{Blueprint, Compiling};
+pub(crate) use governing::{Affinity, Governing, Plan, Plans, Retries};
+pub(crate) use kept::Kept;
+pub use view::PlanView;
