@@ -6,15 +6,19 @@ use pingora_ketama::{Bucket, Continuum};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-/// Each unit of weight stands at 64 x 160 places, which makes shares even to about 1 %.
-const UNIT: u64 = 64;
+/// Each unit of weight stands at 128 x 160 places, which makes shares even to about 1 %.
+const UNIT: u64 = 128;
 /// Bound of the units on a ring. Beyond it there are 16 times fewer places for everybody, so the
 /// steps are far apart: keys move at them.
-const MOST: u64 = 4096;
+const MOST: u64 = 8192;
+/// Keys fall into so many slots; the same number everywhere, or else keys would move.
+const SLOTS: u32 = 1 << 18;
 
 /// Endpoints on a ring, those that are not fit too: their keys go to who comes next, and come back.
 pub(super) struct Ring {
-    continuum: Continuum,
+    /// Where each slot of keys begins to look: searching the ring for each request would cost more
+    /// than all the rest.
+    slots: Box<[u32]>,
     /// Whose each place is.
     places: Box<[u16]>,
     pub(super) members: Box<[Arc<Endpoint>]>,
@@ -52,7 +56,8 @@ impl Ring {
             }
         }
         let members = members.iter().map(|member| (*member).clone()).collect();
-        Self { continuum, places: places.into(), members, tokens }
+        let slot = |slot: u32| continuum.node_idx(&slot.to_le_bytes()) as u32;
+        Self { slots: (0..SLOTS).map(slot).collect(), places: places.into(), members, tokens }
     }
 
     /// Whether it is the ring of these.
@@ -64,7 +69,8 @@ impl Ring {
 
     /// Members (by position) in the order in which a key asks them, some of them several times.
     pub(super) fn from(&self, key: u64) -> impl Iterator<Item = usize> {
-        let begin = self.continuum.node_idx(&key.to_le_bytes());
+        let slot = key % u64::from(SLOTS);
+        let begin = self.slots.get(slot as usize).map_or(0, |begin| *begin as usize);
         let (before, after) = self.places.split_at(begin.min(self.places.len()));
         after.iter().chain(before).map(|place| usize::from(*place))
     }
