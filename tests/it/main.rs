@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod admin;
+mod balance;
 mod bytes;
 mod cli;
 mod clients;

@@ -88,11 +88,23 @@ impl Way {
             return None;
         }
         tried.push(picked.endpoint.id);
-        let endpoint = match unread {
-            true => Arc::new(picked.endpoint.without_tls()),
-            false => picked.endpoint,
-        };
-        Some((endpoint, picked.in_flight))
+        Some((picked.endpoint, picked.in_flight))
+    }
+
+    /// What is connected to for an endpoint that was chosen.
+    fn to_connect(&self, chosen: &Arc<Endpoint>) -> Arc<Endpoint> {
+        match self {
+            Self::Service { unread: true, .. } => Arc::new(chosen.without_tls()),
+            Self::Service { .. } | Self::Endpoint(_) => chosen.clone(),
+        }
+    }
+
+    /// Whether it could be reached is all that is known of an endpoint that bytes go to.
+    fn observe(&self, chosen: &Endpoint, began: Instant, failed: bool) {
+        if let Self::Service { endpoints, .. } = self {
+            let now = Instant::now();
+            endpoints.observe(chosen, now - began, failed, now);
+        }
     }
 }
 
@@ -160,10 +172,14 @@ impl Relay {
         });
         let introduction = introduction.unwrap_or_default();
         let (mut failure, mut tried) = (Failure::NoEndpoint, Vec::new());
-        while let Some((endpoint, in_flight)) = self.way.next(&mut tried, &self.peer) {
+        while let Some((chosen, in_flight)) = self.way.next(&mut tried, &self.peer) {
+            let endpoint = self.way.to_connect(&chosen);
+            let began = Instant::now();
             self.endpoint = Some(endpoint.clone());
             let limit = self.timeout.connect;
-            match connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await {
+            let connected = connect_saying(&introduction, &endpoint, Offer::Bytes, limit).await;
+            self.way.observe(&chosen, began, connected.is_err());
+            match connected {
                 Ok(wire) => {
                     self.in_flight = Some(in_flight);
                     return Ok(wire);
