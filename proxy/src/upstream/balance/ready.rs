@@ -143,8 +143,19 @@ impl Ready {
             ask.avoid = &[];
         }
         let patience = rules.patience();
+        // A request that failed already is not made to try what may fail too.
+        let may_probe = ask.avoid.is_empty() && fresh || self.fit.is_empty();
+        // Nobody would come back to a better tier if all requests had their place in this one.
+        if may_probe
+            && self.is_second_best()
+            && let Some(probe) = self.probe(patience, ask.now)
+        {
+            return Some(probe);
+        }
         match (&rules.balance, ask.key, ask.sticky) {
-            (Balance::Hash(_), Some(key), _) => return self.by_key(key, shared, patience, ask),
+            (Balance::Hash(_), Some(key), _) => {
+                return self.by_key(key, shared, may_probe.then_some(patience), ask);
+            }
             (Balance::Sticky(_), _, Some(cookie)) => {
                 let named = token_of(cookie).and_then(|token| self.tokens.get(&token));
                 let named = named.and_then(|index| self.fit.get(*index));
@@ -154,10 +165,7 @@ impl Ready {
             }
             _ => {}
         }
-        // A request that failed already is not made to try what may fail too.
-        if (ask.avoid.is_empty() && fresh || self.fit.is_empty())
-            && let Some(probe) = self.probe(patience, ask.now)
-        {
+        if may_probe && let Some(probe) = self.probe(patience, ask.now) {
             return Some(probe);
         }
         let index = match rules.balance {
@@ -173,6 +181,14 @@ impl Ready {
         self.fit.get(index).map(|endpoint| Choice { endpoint, probe: 0, is_new: true })
     }
 
+    /// Whether there is a better tier that may be fit again.
+    fn is_second_best(&self) -> bool {
+        match (self.probing.first(), self.fit.first()) {
+            (Some(probing), Some(fit)) => probing.tier < fit.tier,
+            _ => false,
+        }
+    }
+
     /// Takes the turn of trying an endpoint that was ejected.
     fn probe(&self, patience: Duration, now: Instant) -> Option<Choice<'_>> {
         self.probing.iter().find_map(|endpoint| {
@@ -186,7 +202,7 @@ impl Ready {
         &self,
         key: u64,
         shared: &Shared,
-        patience: Duration,
+        patience: Option<Duration>,
         ask: &Ask<'_>,
     ) -> Option<Choice<'_>> {
         let ring = self.ring.as_ref()?;
@@ -198,7 +214,8 @@ impl Ready {
                 Mark::Out => {}
                 Mark::Probing => {
                     let probing = ring.members.get(member)?;
-                    if let Some(probe) = probing.condition.try_probe(ask.now, patience) {
+                    let try_it = |patience| probing.condition.try_probe(ask.now, patience);
+                    if let Some(probe) = patience.and_then(try_it) {
                         let endpoint = self.probing.iter().find(|one| one.id == probing.id)?;
                         return Some(Choice { endpoint, probe, is_new: true });
                     }

@@ -1,10 +1,10 @@
 //! Who is out, and how they come back.
 
-use super::lab::{Lab, SECOND, eject};
+use super::lab::{Lab, SECOND, eject, hash};
 use crate::upstream::balance::{Ask, EndpointState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use stitch_config::model::{Eject, Policies, Setting};
+use stitch_config::model::{Eject, Policies, Setting, Upstream};
 
 #[test]
 fn what_is_unwell_gets_nothing_and_there_is_no_panic_mode() {
@@ -165,4 +165,41 @@ fn who_is_put_out_by_hand_comes_back_without_a_policy_too() {
     lab.set.eject(lab.ids[0], true, lab.now);
     lab.set.eject(lab.ids[0], false, lab.now);
     assert!(lab.hits(100)[0] > 0);
+}
+
+#[test]
+fn a_better_tier_comes_back_although_every_request_has_its_place() {
+    let mut lab = Lab::of(
+        [1, 2, 2].iter().map(|tier| Upstream {
+            tier: *tier,
+            ..Upstream::http("10.0.0.1", 1000 + u16::from(*tier))
+        }),
+        &Policies { balance: hash().balance, ..eject(1.0) },
+    );
+    (0..3).for_each(|_| lab.observe(0, true));
+    assert!((0..100).all(|key| lab.pick_key(key, &[]).0 != 0));
+    lab.now += 10 * SECOND;
+    assert_ne!(lab.pick_key(1, &[1]).0, 0, "not with a request that failed already");
+    let (probe, held) = lab.pick_key(1, &[]);
+    assert!(probe == 0 && held.is_probe());
+    assert_ne!(lab.pick_key(1, &[]).0, 0);
+    lab.observe(0, false);
+    assert!((0..100).all(|key| lab.pick_key(key, &[]).0 == 0));
+}
+
+#[test]
+fn the_keys_of_an_ejected_endpoint_try_it() {
+    let mut lab = Lab::new(&[1; 3], &Policies { balance: hash().balance, ..eject(0.5) });
+    let before: Vec<_> = (0..300).map(|key| lab.pick_key(key, &[]).0).collect();
+    (0..3).for_each(|_| lab.observe(0, true));
+    lab.now += 10 * SECOND;
+    let mut held = Vec::new();
+    for (key, before) in before.iter().enumerate() {
+        let (index, in_flight) = lab.pick_key(key, &[]);
+        assert!(*before == 0 || index != 0, "key {key} was never there");
+        if index == 0 {
+            held.push(in_flight);
+        }
+    }
+    assert!(held.len() == 1 && held[0].is_probe());
 }
