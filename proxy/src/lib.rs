@@ -57,6 +57,6 @@ pub use snapshot::Snapshot;
 pub use stats::{Reading, Source};
 pub use transparent::TransparentPort;
 pub use upstream::{
-    Ask, Condition, Endpoint, EndpointSet, EndpointState, EndpointView, InFlight, Picked, cookie,
-    follow_names, key_of, set_cookie,
+    Ask, Condition, Endpoint, EndpointSet, EndpointState, EndpointView, InFlight, Picked,
+    follow_names,
 };

@@ -8,11 +8,11 @@ use super::tally::Tally;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::service::{Service, ServiceState};
-use crate::upstream::{Ask, Endpoint, EndpointSet, InFlight, Offer, Wire, connect_saying, key_of};
+use crate::upstream::{Ask, Endpoint, EndpointSet, InFlight, Offer, Wire, connect_saying};
 use http::HeaderMap;
 use std::sync::Arc;
 use std::time::SystemTime;
-use stitch_config::model::{Balance, ProxyProtocol, Timeouts};
+use stitch_config::model::{ProxyProtocol, Timeouts};
 use stitch_net::conn::{ConnIo, Ending, Occupied};
 use stitch_net::mock::BoxFuture;
 use stitch_net::{Peer, Reason};
@@ -73,12 +73,7 @@ impl Way {
             tried.extend(plain.map(|endpoint| endpoint.id));
         }
         let picked = endpoints.pick(Ask {
-            key: match endpoints.balance() {
-                Balance::Hash(what) => {
-                    key_of(what, &HeaderMap::new(), Some(peer.remote.ip()), |_| None)
-                }
-                _ => None,
-            },
+            key: endpoints.affinity(&HeaderMap::new(), Some(peer.remote.ip()), |_| None).0,
             sticky: None,
             avoid: tried,
             now: Instant::now(),

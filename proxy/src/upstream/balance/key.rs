@@ -16,7 +16,7 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
 
 /// The key of a request; `None` if it has no such thing. `path` gives what a variable of the route's
 /// path holds.
-pub fn key_of<'p>(
+pub(super) fn key_of<'p>(
     what: &HashKey,
     headers: &HeaderMap,
     client: Option<IpAddr>,
@@ -34,7 +34,7 @@ pub fn key_of<'p>(
 }
 
 /// The value of a cookie (RFC 6265 §4.2); the first one, if it came more than once.
-pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(one, _)| one.trim() == name)?;
@@ -42,7 +42,7 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// The `Set-Cookie` that keeps a client where it is.
-pub fn set_cookie(name: &str, value: &str) -> Option<HeaderValue> {
+pub(super) fn set_cookie(name: &str, value: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax")).ok()
 }
 

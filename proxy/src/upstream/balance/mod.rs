@@ -19,6 +19,5 @@ mod tests;
 pub use condition::Condition;
 pub use in_flight::InFlight;
 pub(crate) use key::hash;
-pub use key::{cookie, key_of, set_cookie};
 pub use set::{Ask, EndpointSet, Picked};
 pub use view::{EndpointState, EndpointView};

@@ -3,12 +3,14 @@
 use super::condition::Fitness;
 use super::group::Group;
 use super::in_flight::InFlight;
+use super::key::{cookie, key_of, set_cookie};
 use super::ready::Ready;
 use super::view::{EndpointState, EndpointView};
 use crate::policy::eject;
 use crate::upstream::names::Name;
 use crate::upstream::{Endpoint, Tls};
 use arc_swap::{ArcSwap, Guard};
+use http::{HeaderMap, HeaderValue};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -176,6 +178,29 @@ impl EndpointSet {
     /// How endpoints are chosen: tells what a request has to say.
     pub fn balance(&self) -> &Balance {
         &self.rules.balance
+    }
+
+    /// What [`Ask`] wants to know of a request: its key and its cookie. `path` gives what a variable
+    /// of the route's path holds.
+    pub fn affinity<'h, 'p>(
+        &self,
+        headers: &'h HeaderMap,
+        client: Option<IpAddr>,
+        path: impl FnOnce(&str) -> Option<&'p [u8]>,
+    ) -> (Option<u64>, Option<&'h str>) {
+        match &self.rules.balance {
+            Balance::Hash(what) => (key_of(what, headers, client, path), None),
+            Balance::Sticky(name) => (None, cookie(headers, name)),
+            _ => (None, None),
+        }
+    }
+
+    /// The `Set-Cookie` for what was [`Picked`].
+    pub fn set_cookie(&self, picked: &str) -> Option<HeaderValue> {
+        match &self.rules.balance {
+            Balance::Sticky(name) => set_cookie(name, picked),
+            _ => None,
+        }
     }
 
     /// What the API says of each endpoint.

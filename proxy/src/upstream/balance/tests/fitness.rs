@@ -203,3 +203,28 @@ fn the_keys_of_an_ejected_endpoint_try_it() {
     }
     assert!(held.len() == 1 && held[0].is_probe());
 }
+
+#[test]
+fn metrics_count_states_and_ejections() {
+    let mut lab = Lab::new(&[1; 4], &eject(0.5));
+    (0..3).for_each(|_| lab.observe(0, true));
+    lab.now += 10 * SECOND;
+    lab.observe(0, true);
+    (0..3).for_each(|_| lab.observe(1, true));
+    lab.well(2, false);
+    lab.now += 5 * SECOND;
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || lab.set.publish(&"users".into(), lab.now));
+    let text = recorder.handle().render();
+    for line in [
+        r#"stitch_endpoints{service="users",state="ready"} 1"#,
+        r#"stitch_endpoints{service="users",state="ejected"} 2"#,
+        r#"stitch_endpoints{service="users",state="unhealthy"} 1"#,
+        r#"stitch_endpoints{service="users",state="probing"} 0"#,
+        r#"stitch_endpoints{service="users",state="warming"} 0"#,
+        r#"stitch_endpoint_ejections_total{service="users",endpoint="127.0.0.1:1000"} 2"#,
+        r#"stitch_endpoint_ejections_total{service="users",endpoint="127.0.0.1:1001"} 1"#,
+    ] {
+        assert!(text.contains(line), "no {line} in:\n{text}");
+    }
+}

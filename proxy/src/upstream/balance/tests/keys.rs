@@ -1,8 +1,9 @@
 //! `hash` and `sticky`: what stays where it is.
 
 use super::lab::{Lab, assert_fair, balance, hash};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::atomic::Ordering;
-use stitch_config::model::{Balance, Policies, Upstream};
+use stitch_config::model::{Balance, HashKey, Policies, Upstream};
 
 fn sticky() -> Policies {
     balance(Balance::Sticky("at".to_owned()))
@@ -113,4 +114,24 @@ fn a_cookie_means_an_address_and_no_position() {
     assert_eq!(first.endpoint.address, again.endpoint.address);
     let mut only = Lab::new(&[1], &sticky());
     assert!(only.pick_cookie(None, &[]).cookie.is_some());
+}
+
+#[test]
+fn what_a_request_says_is_read_as_the_set_asks() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-user", HeaderValue::from_static("u1"));
+    headers.insert("cookie", HeaderValue::from_static("at=00000000000000ff"));
+    let of = |algorithm| {
+        let lab = Lab::new(&[1, 1], &balance(algorithm));
+        let (key, sticky) = lab.set.affinity(&headers, None, |_| Some(b"u1"));
+        (key, sticky.map(str::to_owned), lab.set.set_cookie("00000000000000ff"))
+    };
+    let name = HeaderName::from_static("x-user");
+    let (header, _, _) = of(Balance::Hash(HashKey::Header(name)));
+    let (path, _, _) = of(Balance::Hash(HashKey::Path("id".to_owned())));
+    assert!(header.is_some() && header == path);
+    let (none, sticky, cookie) = of(Balance::Sticky("at".to_owned()));
+    assert_eq!((none, sticky.as_deref()), (None, Some("00000000000000ff")));
+    assert_eq!(cookie.unwrap(), "at=00000000000000ff; Path=/; HttpOnly; SameSite=Lax");
+    assert_eq!(of(Balance::RoundRobin), (None, None, None));
 }
