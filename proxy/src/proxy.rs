@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use stitch_net::mock::BoxFuture;
 use stitch_net::{Body, Flow, Greeting, Peer, Serve};
+use tokio::time::Instant;
 
 /// The destination `stitch` of routes: health and metrics of the proxy itself.
 pub type Builtin = Arc<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>> + Send + Sync>;
@@ -82,6 +83,7 @@ impl Proxy {
         for service in &snapshot.services {
             service.state.publish();
             service.plan.publish(&service.declared.name);
+            service.endpoints.publish(&service.declared.name, Instant::now());
             // TLS that was redirected, and is not looked into.
             if !service.state.tcp.is_unused() {
                 service.state.tcp.publish(&service.declared.name);
@@ -94,6 +96,7 @@ impl Proxy {
         }
         for service in snapshot.tcp.iter() {
             service.state.tcp.publish(&service.declared.name);
+            service.endpoints.publish(&service.declared.name, Instant::now());
         }
     }
 }

@@ -6,11 +6,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod admin;
+mod auth;
 mod balance;
 mod bytes;
 mod cli;
 mod clients;
+mod compression;
+mod cors;
 mod direct_response;
+mod edits;
 mod events;
 mod examples;
 mod failures;
@@ -24,11 +28,11 @@ mod https;
 mod hygiene;
 mod listeners;
 mod local_services;
+mod mirror;
 mod mockd_apart;
 mod modes;
 mod patch;
 mod proxy_protocol;
-
 mod reload;
 mod resilience;
 mod routing;

@@ -5,14 +5,14 @@ use super::audience::Audience;
 use super::tried::Tried;
 use super::{Answer, Answered, Call, real};
 use crate::breakers::Permit;
-use crate::plan::{Affinity, Governing, Plan, Retries};
+use crate::plan::{Governing, Plan, Retries};
 use crate::policy::{Outcome, Retrying, backoff, is_worth_another, may_repeat, retry_after};
 use crate::proxy::Proxy;
 use crate::replay::Replay;
 use crate::rescue::Failure;
 use crate::service::Service;
 use crate::stats::Source;
-use crate::upstream::{Ask, Picked, cookie, key_of, set_cookie};
+use crate::upstream::{Ask, Picked};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -51,20 +51,13 @@ struct Bound {
 }
 
 impl Bound {
-    fn of(affinity: &Affinity, pattern: Option<&PathPattern>, call: &Call) -> Self {
-        let headers = call.request.headers();
-        match affinity {
-            Affinity::Sticky(name) => {
-                Self { key: None, cookie: cookie(headers, name).map(str::to_owned) }
-            }
-            Affinity::Hash(what) => {
-                let uri = call.asked_for.as_deref().unwrap_or(call.request.uri());
-                let captures = pattern.and_then(|pattern| pattern.captures(uri.path()));
-                let path = |name: &str| captures.as_ref()?.get(name).map(|value| value.as_bytes());
-                let client = call.peer.as_ref().map(|peer| peer.remote.ip());
-                Self { key: key_of(what, headers, client, path), cookie: None }
-            }
-        }
+    fn of(service: &Service, pattern: Option<&PathPattern>, call: &Call) -> Self {
+        let uri = call.asked_for.as_deref().unwrap_or(call.request.uri());
+        let captures = pattern.and_then(|pattern| pattern.captures(uri.path()));
+        let path = |name: &str| captures.as_ref()?.get(name).map(str::as_bytes);
+        let client = call.peer.as_ref().map(|peer| peer.remote.ip());
+        let (key, cookie) = service.endpoints.affinity(call.request.headers(), client, path);
+        Self { key, cookie: cookie.map(str::to_owned) }
     }
 }
 
@@ -95,8 +88,7 @@ impl<'a> Tries<'a> {
         call: &Call,
     ) -> Self {
         let whole = Until::of(&plan.timeouts, call, Instant::now());
-        let affinity = governing.affinity.as_ref();
-        let bound = affinity.map(|affinity| Bound::of(affinity, pattern, call));
+        let bound = governing.binds.then(|| Bound::of(service, pattern, call));
         Self { proxy, service, plan, governing, whole, bound: bound.unwrap_or_default() }
     }
 
@@ -150,10 +142,8 @@ impl<'a> Tries<'a> {
         call: &mut Call,
         source: &mut Source,
     ) -> Result<Response<Body>, Box<Failure>> {
-        if let (Some(value), Some(Affinity::Sticky(name))) =
-            (tried.cookie(), &self.governing.affinity)
-        {
-            call.set_cookies.extend(set_cookie(name, value));
+        if let Some(value) = tried.cookie() {
+            call.set_cookies.extend(self.service.endpoints.set_cookie(value));
         }
         tried.accept(call, source)
     }

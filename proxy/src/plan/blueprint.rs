@@ -1,6 +1,6 @@
 //! Plans made from what the file says, with what those before them have kept.
 
-use super::governing::{Affinity, Governing, Plan, Retries};
+use super::governing::{Governing, Plan, Retries};
 use super::kept::Kept;
 use crate::auth::{Auth, Caller};
 use crate::breakers::Breaker;
@@ -60,11 +60,7 @@ impl Blueprint<'_> {
             ),
             retries: self.retries(),
             breaker: self.breaker(),
-            affinity: match balance {
-                Some(Balance::Hash(key)) => Some(Affinity::Hash(key.clone())),
-                Some(Balance::Sticky(cookie)) => Some(Affinity::Sticky(cookie.clone())),
-                _ => None,
-            },
+            binds: matches!(balance, Some(Balance::Hash(_) | Balance::Sticky(_))),
             observes: policies.eject.get().is_some() || balance == Some(&Balance::Ewma),
             compression: policies.compression.get().is_some(),
         }

@@ -11,7 +11,7 @@ use crate::policy::{Budget, Latencies};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use stitch_config::model::{HashKey, Retry, Timeouts};
+use stitch_config::model::{Retry, Timeouts};
 
 /// The plans of a configuration by their ids.
 pub(crate) type Plans = HashMap<Arc<str>, Arc<Plan>>;
@@ -37,7 +37,8 @@ pub(crate) struct Governing {
     pub mirror: Option<Arc<Mirror>>,
     pub retries: Option<Retries>,
     pub breaker: Option<Arc<Breaker>>,
-    pub affinity: Option<Affinity>,
+    /// Something of a request keeps it on an endpoint: `balance: hash:…` and `sticky:…`.
+    pub binds: bool,
     /// Endpoints are told how each attempt ended: for `eject`, and for `balance: ewma`.
     pub observes: bool,
     pub compression: bool,
@@ -54,7 +55,7 @@ impl Governing {
         mirror: None,
         retries: None,
         breaker: None,
-        affinity: None,
+        binds: false,
         observes: false,
         compression: false,
     };
@@ -69,19 +70,10 @@ impl Governing {
             || self.mirror.is_some()
             || self.retries.is_some()
             || self.breaker.is_some()
-            || self.affinity.is_some()
+            || self.binds
             || self.observes
             || self.compression
     }
-}
-
-/// What keeps a request on an endpoint.
-#[derive(Clone, Debug)]
-pub(crate) enum Affinity {
-    /// `balance: hash:…`
-    Hash(HashKey),
-    /// `balance: sticky:COOKIE`
-    Sticky(String),
 }
 
 /// `retry`, and what it counts.

@@ -6,6 +6,6 @@ mod kept;
 mod view;
 
 pub(crate) use blueprint::{Blueprint, Compiling};
-pub(crate) use governing::{Affinity, Governing, Plan, Plans, Retries};
+pub(crate) use governing::{Governing, Plan, Plans, Retries};
 pub(crate) use kept::Kept;
 pub use view::PlanView;
