@@ -191,6 +191,7 @@ async fn stop(
     if let Some(events) = &running.events {
         settle_events(events).await;
     }
+    running.checks.end();
     if let Some(supervisor) = running.supervisor.get() {
         supervisor.shutdown().await;
     }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 use stitch_kit::http::Response;
 use stitch_kit::{
-    Answer, Certificates, PythonServer, Stitch, Upstream, free_port, grpc_call, http, wait_until,
+    Answer, Certificates, PythonServer, Signal, Stitch, Upstream, free_port, grpc_call, http,
+    wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -228,6 +229,38 @@ fn a_new_path_in_the_file_is_asked_for_at_once() {
     stitch.rewrite(&format!("services: {{ a: {{ url: '{}' }} }}", server.upstream.url()));
     assert!(wait_until(PATIENCE, || get(&stitch).text() == "one"), "{}", stitch.stderr());
     assert_eq!(endpoint(&stitch, server.upstream.addr())["health"], Value::Null);
+}
+
+/// Takes its time to end after it has stopped to listen.
+const LINGERING: &str = r#"
+import http.server, os, signal, sys, time
+
+server = http.server.ThreadingHTTPServer(
+    ("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+
+def stop(*_):
+    server.socket.close()
+    time.sleep(0.3)
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, stop)
+server.serve_forever()
+"#;
+
+#[test]
+fn a_program_is_not_asked_before_it_is_up_nor_when_it_is_stopped() {
+    let port = free_port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let yaml = format!(
+        "services:\n  a:\n    url: http://{address}\n    command: python3 app.py {port}\n    \
+         health: {{ path: /, every: 10ms, timeout: 2s, unhealthy: 1 }}"
+    );
+    let stitch = Stitch::builder().yaml(&yaml).file("app.py", LINGERING).start();
+    wait_for_checks(&stitch, address, 3);
+    assert_eq!(endpoint(&stitch, address)["health"]["failed"], 0, "{}", stitch.stderr());
+    stitch.signal(Signal::TERM);
+    stitch.wait_exit();
+    assert!(!stitch.stderr().contains("is unhealthy"), "{}", stitch.stderr());
 }
 
 /// Says one word to each connection.

@@ -122,6 +122,14 @@ impl Checks {
         })
     }
 
+    /// Checks nothing any more, and leaves everything as it is: programs that are being stopped are not
+    /// news.
+    pub fn end(&self) {
+        let mut state = self.0.state();
+        state.services.clear();
+        state.looking = None;
+    }
+
     /// Hands the state of every endpoint to the metrics facade; called before they are scraped.
     pub fn publish(&self) {
         let mut state = self.0.state();

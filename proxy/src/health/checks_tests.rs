@@ -168,6 +168,20 @@ async fn who_is_checked_no_more_is_well() {
 }
 
 #[tokio::test]
+async fn the_end_of_checks_changes_nothing() {
+    let mut server = Server::start().await;
+    let service = service(&[url(&server)], Some(check("/up")), None);
+    let checks = Checks::default();
+    server.answer(503);
+    checks.follow_services([&service].into_iter());
+    server.after(1).await;
+    checks.end();
+    assert_eq!(picks(&service), None);
+    assert_eq!(health_of(&service).unwrap().state, "unhealthy");
+    assert!(checks.0.state().services.is_empty());
+}
+
+#[tokio::test]
 async fn endpoints_come_and_go() {
     let (mut one, mut two) = (Server::start().await, Server::start().await);
     let first = service(&[url(&one)], Some(check("/up")), None);
