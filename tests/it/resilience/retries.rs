@@ -97,7 +97,7 @@ fn a_connection_that_dies_is_retried() {
 fn another_endpoint_is_tried_next() {
     let (well, dead) = (Upstream::echo(), free_port());
     let stitch = Stitch::up(&format!(
-        "services:\n  users:\n    urls: ['{}', 'http://127.0.0.1:{dead}']\n    retry: 1\n",
+        "services:\n  users:\n    urls: ['{}', 'http://127.0.0.2:{dead}']\n    retry: 1\n",
         well.url()
     ));
     for _ in 0..40 {
