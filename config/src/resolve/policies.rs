@@ -47,7 +47,5 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         concurrency: limits::concurrency(cx, raw.concurrency, owner),
         balance: balance::balance(cx, raw.balance, owner),
         slow_start: balance::slow_start(cx, raw.slow_start, owner),
-
-        ..Policies::default()
     }
 }

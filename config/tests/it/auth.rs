@@ -10,7 +10,7 @@ fn fixture() -> Config {
 }
 
 fn of<'a>(config: &'a Config, service: &str) -> &'a Auth {
-    config.service(service).unwrap().policies.auth.get().expect("auth is in force")
+    config.service(service).expect("it is declared").policies.auth.get().expect("auth is in force")
 }
 
 #[test]

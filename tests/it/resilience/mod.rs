@@ -1,31 +1,9 @@
 //! Policies as their users meet them: how many calls reached the upstream, what the caller got.
 
+mod asking;
+
 mod hedges;
 mod retries;
 mod timers;
 
-use stitch_kit::http::{self, Response};
-use stitch_kit::{Stitch, Upstream};
-
-/// A proxy in front of a service `users` with these further keys.
-fn in_front_of(upstream: &Upstream, keys: &str) -> Stitch {
-    Stitch::up(&format!("services:\n  users:\n    url: '{}'\n{keys}", upstream.url()))
-}
-
-fn ask(stitch: &Stitch, method: &str, headers: &[(&str, &str)], body: &str) -> Response {
-    let headers = [&[("host", "users")], headers].concat();
-    http::send(stitch.proxy(), method, "/a", &headers, body.as_bytes())
-}
-
-fn get(stitch: &Stitch) -> Response {
-    ask(stitch, "GET", &[], "")
-}
-
-/// A counter of `/metrics` with these labels; 0 when it is not there.
-fn metric(stitch: &Stitch, name: &str, labels: &[&str]) -> f64 {
-    let text = http::get(stitch.admin(), "/metrics", &[]).text();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
-}
+use asking::{ask, get, in_front_of, metric};
