@@ -285,7 +285,9 @@ impl Failure {
                 retry_after.as_secs_f64()
             ),
             Self::Unfit(why) => format!("{who} has no endpoint that is fit: {why}"),
-            Self::Unauthenticated(refusal) => refusal.detail.to_string(),
+            Self::Unauthenticated(refusal) => {
+                format!("the request to {who} is refused: {}", refusal.detail)
+            }
             Self::RateLimited(refused) => format!(
                 "the limit {} lets no more through; try again in {} s",
                 refused.id,
