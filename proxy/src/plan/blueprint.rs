@@ -54,7 +54,7 @@ impl Blueprint<'_> {
             edits: Edits::new(policies, self.edits),
             mirror: self.shared(written.mirror.is_written(), |base| base.mirror.clone()).or_else(
                 || {
-                    let before = self.before(|before| before.mirror.clone());
+                    let before = self.before(|before| before.mirror.clone(), Arc::ptr_eq);
                     Some(Mirror::compile(policies.mirror.get()?, before.as_ref()))
                 },
             ),
@@ -72,16 +72,23 @@ impl Blueprint<'_> {
         base.governing.as_deref().and_then(of)
     }
 
-    /// What the plan of the same id had before.
-    fn before<T>(&self, of: impl Fn(&Governing) -> Option<T>) -> Option<T> {
-        self.previous.and_then(|plan| of(plan.governing.as_deref()?))
+    /// What the plan of the same id had before, unless it was, and is, its service's.
+    fn before<T>(
+        &self,
+        of: impl Fn(&Governing) -> Option<T>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Option<T> {
+        let of = |plan: &Plan| of(plan.governing.as_deref()?);
+        let services = self.base.and_then(of);
+        let before = self.previous.and_then(of)?;
+        services.is_none_or(|services| !same(&before, &services)).then_some(before)
     }
 
     fn auth(&self) -> Option<Arc<Auth>> {
         let declared = self.policies.auth.get()?;
         let shared = self.shared(self.written.auth.is_written(), |base| base.auth.clone());
         shared.or_else(|| {
-            let before = self.before(|before| before.auth.clone());
+            let before = self.before(|before| before.auth.clone(), Arc::ptr_eq);
             let files = &self.with.credentials.auth;
             let callers = |upstream: &Upstream| self.with.caller(upstream);
             Some(Auth::compile(declared, files, &callers, before.as_deref()))
@@ -92,7 +99,7 @@ impl Blueprint<'_> {
         let settings = self.policies.concurrency.get()?;
         let written = self.written.concurrency.is_written();
         self.shared(written, |base| base.bulkhead.clone()).or_else(|| {
-            let before = self.before(|before| before.bulkhead.clone());
+            let before = self.before(|before| before.bulkhead.clone(), Arc::ptr_eq);
             Some(Bulkhead::keep(settings, before.as_ref()))
         })
     }
@@ -100,7 +107,8 @@ impl Blueprint<'_> {
     fn retries(&self) -> Option<Retries> {
         let settings = self.policies.retry.get()?.clone();
         let shared = self.shared(self.written.retry.is_written(), |base| base.retries.clone());
-        let before = || self.before(|before| before.retries.clone());
+        let same = |one: &Retries, other: &Retries| Arc::ptr_eq(&one.state, &other.state);
+        let before = || self.before(|before| before.retries.clone(), same);
         let state = shared.or_else(before).map(|retries| retries.state).unwrap_or_default();
         Some(Retries { settings, state })
     }

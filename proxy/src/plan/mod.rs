@@ -5,6 +5,9 @@ mod governing;
 mod kept;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use blueprint::{Blueprint, Compiling};
 pub(crate) use governing::{Governing, Plan, Plans, Retries};
 pub(crate) use kept::Kept;
