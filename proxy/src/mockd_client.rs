@@ -53,7 +53,7 @@ impl MockdClient {
     fn failed(&self, error: SendError) -> Failure {
         let endpoint = self.endpoint.to_string();
         match error {
-            SendError::Connect(error) => Failure::Connect { endpoint, error },
+            SendError::Connect(error, _) => Failure::Connect { endpoint, error },
             SendError::Exchange(ExchangeError::Broken(error)) => {
                 Failure::Reset { endpoint, error, unprocessed: false }
             }

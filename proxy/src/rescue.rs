@@ -175,6 +175,11 @@ impl Failure {
         matches!(self, Self::Connect { .. } | Self::NoEndpoint | Self::Unfit(_))
     }
 
+    /// Whether an address refused the connection, be it itself or by way of the network.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Connect { error: ConnectError::Refused(..), .. })
+    }
+
     /// Whether the real service was not there to be asked, so that its mock may answer.
     pub fn lets_mock_answer(&self) -> bool {
         self.is_connect() || matches!(self, Self::BreakerOpen { .. })

@@ -119,7 +119,7 @@ impl Caller {
                 match send(endpoint, Body::Empty, &head, limits).await {
                     Ok(Received::Response(response)) => Ok(response),
                     Ok(Received::Switched(..)) => Err(failed("it switched protocols unasked")),
-                    Err(SendError::Connect(error)) => Err(CallError::Failed(error.to_string())),
+                    Err(SendError::Connect(error, _)) => Err(CallError::Failed(error.to_string())),
                     Err(SendError::Exchange(error)) => Err(CallError::Failed(error.to_string())),
                 }
             }

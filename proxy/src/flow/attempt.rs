@@ -8,12 +8,13 @@ use crate::relay::Side;
 use crate::rescue::{Failure, Timer};
 use crate::tunnel;
 use crate::upstream::{
-    Endpoint, ExchangeError, H2Headers, Limits, Received, RequestHead, SendError, send,
-    write_request_line,
+    Endpoint, EndpointSet, ExchangeError, H2Headers, Limits, Picked, Received, RequestHead,
+    SendError, send, write_request_line,
 };
 use http::header::{HeaderValue, UPGRADE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use smallvec::SmallVec;
 use std::io;
 use std::time::Duration;
 use stitch_config::model::Timeouts;
@@ -169,23 +170,63 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// An attempt without an answer.
+pub(super) struct Unanswered {
+    pub failure: Box<Failure>,
+    /// The request's body, if there was no connection to send it over.
+    pub unsent: Option<Body>,
+}
+
 /// Sends, and waits for the head of the answer.
 pub(super) async fn attempt(
     endpoint: &Endpoint,
     head: Head<'_>,
     body: Body,
     timers: Timers,
-) -> Result<Received, Box<Failure>> {
+) -> Result<Received, Unanswered> {
     let sending = send(endpoint, body, &head, timers.limits);
     let sent = match timers.until {
         None => sending.await,
         // Boxed: a timer is large, and most services have none.
         Some(until) => match Box::pin(timeout_at(until.at, sending)).await {
             Ok(sent) => sent,
-            Err(_elapsed) => return Err(until.failure(Some(endpoint))),
+            Err(_elapsed) => {
+                return Err(Unanswered { failure: until.failure(Some(endpoint)), unsent: None });
+            }
         },
     };
-    sent.map_err(|error| failure(endpoint, error))
+    sent.map_err(|error| unanswered(endpoint, error))
+}
+
+impl Asked<'_> {
+    /// The same attempt at the other addresses of its endpoint's name, while connections are
+    /// refused. What is `picked` changes with them.
+    pub async fn elsewhere(
+        self,
+        mut last: Unanswered,
+        set: &EndpointSet,
+        picked: &mut Picked,
+        host: &HeaderValue,
+        (number, timers): (Option<u32>, Timers),
+    ) -> Result<Received, Box<Failure>> {
+        let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+        loop {
+            let Unanswered { failure, unsent: Some(body) } = last else { return Err(last.failure) };
+            if !failure.is_refusal() {
+                return Err(failure);
+            }
+            tried.push(picked.endpoint.id);
+            let Some(next) = set.pick_beside(&picked.endpoint, &tried, Instant::now()) else {
+                return Err(failure);
+            };
+            *picked = next;
+            let head = self.head(&picked.endpoint, host.clone(), number);
+            match attempt(&picked.endpoint, head, body, timers).await {
+                Ok(received) => return Ok(received),
+                Err(unanswered) => last = unanswered,
+            }
+        }
+    }
 }
 
 /// Cleans an answer; or joins both sides of an upgrade.
@@ -273,27 +314,32 @@ fn switch_protocols(
     Ok(response.map(|()| Body::Empty))
 }
 
-fn failure(endpoint: &Endpoint, error: SendError) -> Box<Failure> {
+fn unanswered(endpoint: &Endpoint, error: SendError) -> Unanswered {
     let endpoint = endpoint.to_string();
-    Box::new(match error {
-        SendError::Connect(error) => Failure::Connect { endpoint, error },
-        SendError::Exchange(ExchangeError::Broken(error)) => {
-            Failure::Reset { endpoint, error, unprocessed: false }
-        }
-        SendError::Exchange(ExchangeError::FirstByte(limit)) => {
+    let (failure, unsent) = match error {
+        SendError::Connect(error, unsent) => (Failure::Connect { endpoint, error }, unsent),
+        SendError::Exchange(error) => (failure(endpoint, error), None),
+    };
+    Unanswered { failure: Box::new(failure), unsent }
+}
+
+fn failure(endpoint: String, error: ExchangeError) -> Failure {
+    match error {
+        ExchangeError::Broken(error) => Failure::Reset { endpoint, error, unprocessed: false },
+        ExchangeError::FirstByte(limit) => {
             Failure::Timeout { endpoint: Some(endpoint), timer: Timer::FirstByte, limit }
         }
-        SendError::Exchange(ExchangeError::Protocol(what)) => Failure::Protocol { endpoint, what },
-        SendError::Exchange(error @ ExchangeError::Stream(_)) => {
+        ExchangeError::Protocol(what) => Failure::Protocol { endpoint, what },
+        error @ ExchangeError::Stream(_) => {
             let unprocessed = error.is_unprocessed();
             Failure::Reset { endpoint, error: Some(io::Error::other(error)), unprocessed }
         }
-        SendError::Exchange(ExchangeError::Head(error)) => Failure::BadRequest {
+        ExchangeError::Head(error) => Failure::BadRequest {
             why: format!("the request cannot be sent over HTTP/2: {error}"),
             hint: "check its target",
         },
-        SendError::Exchange(ExchangeError::Body(error)) => body_failure(&*error),
-    })
+        ExchangeError::Body(error) => body_failure(&*error),
+    }
 }
 
 /// A body that turned out larger than `limits.body`, or broken, while it was being sent.

@@ -24,3 +24,6 @@ pub(crate) use run::{Begun, begin, begin_for};
 
 use run::Answered;
 use step::Step;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::rescue::Failure;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::stats::Source;
-use crate::upstream::{Ask, Endpoint, Speaks};
+use crate::upstream::{Ask, Endpoint, EndpointSet, InFlight, Picked, Speaks};
 use http::header::HeaderValue;
 use http::uri::Scheme;
 use http::{Response, Version};
@@ -36,14 +36,13 @@ pub(super) async fn answer(
         now: Instant::now(),
         draw: &mut |below| fastrand::u64(..below),
     };
-    let picked = service.endpoints.pick(ask).ok_or_else(|| Failure::none_of(&service.endpoints))?;
-    let endpoint = &picked.endpoint;
-    call.in_flight = Some(picked.in_flight);
-    let host = Asked::of(proxy, call).host_at(endpoint, service.declared.preserve_host);
-    let mut response = if may_be_grpc(endpoint.speaks(), call) {
-        Box::pin(once_grpc(proxy, endpoint, host, timeout, call)).await?
+    let set = &service.endpoints;
+    let picked = set.pick(ask).ok_or_else(|| Failure::none_of(set))?;
+    let host = Asked::of(proxy, call).host_at(&picked.endpoint, service.declared.preserve_host);
+    let mut response = if may_be_grpc(picked.endpoint.speaks(), call) {
+        Box::pin(once_grpc(proxy, set, picked, host, timeout, call)).await?
     } else {
-        once(proxy, endpoint, host, timeout, call).await?
+        once(proxy, Some(set), picked, host, timeout, call).await?
     };
     response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
     Ok(Answer { response, source: Source::Real, reason: None })
@@ -58,13 +57,14 @@ pub(super) fn may_be_grpc(speaks: Speaks, call: &Call) -> bool {
 /// a browser.
 async fn once_grpc(
     proxy: &Arc<Proxy>,
-    endpoint: &Arc<Endpoint>,
+    set: &EndpointSet,
+    picked: Picked,
     host: HeaderValue,
     timeout: Timeouts,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
-    let web = bridge(endpoint.speaks(), call);
-    let answered = once(proxy, endpoint, host, timeout, call).await;
+    let web = bridge(picked.endpoint.speaks(), call);
+    let answered = once(proxy, Some(set), picked, host, timeout, call).await;
     unbridge(web, answered, call)
 }
 
@@ -98,15 +98,16 @@ pub(super) fn unbridge(
     }
 }
 
-/// One attempt: send, wait, clean the answer.
+/// One attempt: send, wait, clean the answer. `set` is what the endpoint was picked from.
 async fn once(
     proxy: &Arc<Proxy>,
-    endpoint: &Arc<Endpoint>,
+    set: Option<&EndpointSet>,
+    mut picked: Picked,
     host: HeaderValue,
     timeouts: Timeouts,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
-    call.record.endpoint = Some(endpoint.clone());
+    call.record.endpoint = Some(picked.endpoint.clone());
     let body = std::mem::take(call.request.body_mut());
     // Who has no timers reads no clock.
     let whole = match timeouts.request.is_some() || call.deadline.is_some() {
@@ -114,9 +115,20 @@ async fn once(
         false => None,
     };
     let timers = Timers::of(&timeouts, whole, Instant::now);
-    let head = Asked::of(proxy, call).head(endpoint, host, None);
-    let received = attempt(endpoint, head, body, timers).await?;
-    receive(endpoint, received, call)
+    let asked = Asked::of(proxy, call);
+    let head = asked.head(&picked.endpoint, host.clone(), None);
+    let received = match (attempt(&picked.endpoint, head, body, timers).await, set) {
+        (Ok(received), _) => received,
+        (Err(last), None) => return Err(last.failure),
+        (Err(last), Some(set)) => {
+            let again = (None, timers);
+            let sent = Box::pin(asked.elsewhere(last, set, &mut picked, &host, again)).await;
+            call.record.endpoint = Some(picked.endpoint.clone());
+            sent?
+        }
+    };
+    call.in_flight = Some(picked.in_flight);
+    receive(&picked.endpoint, received, call)
 }
 
 /// Sends a request to the absolute target that it names, if `forward` allows that, or to where it was
@@ -127,7 +139,8 @@ pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut 
         None => target(snapshot, call)?,
     };
     call.unmarked = true;
-    let mut response = once(proxy, &endpoint, host, Timeouts::default(), call).await?;
+    let picked = Picked { endpoint, in_flight: InFlight::default(), cookie: None };
+    let mut response = once(proxy, None, picked, host, Timeouts::default(), call).await?;
     proxy.via.add(response.headers_mut());
     Ok(Answer { response, source: Source::Real, reason: None })
 }

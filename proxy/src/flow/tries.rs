@@ -203,18 +203,25 @@ impl<'a> Tries<'a> {
             now: Instant::now(),
             draw: &mut |below| fastrand::u64(..below),
         });
-        let Picked { endpoint, in_flight, cookie } =
-            picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
-        so_far.endpoints.push(endpoint.id);
+        let mut picked = picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
+        so_far.endpoints.push(picked.endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
         let timers = Timers::of(&self.plan.timeouts, self.whole, Instant::now);
         let set = &self.service.endpoints;
-        let record = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
         Ok(async move {
-            let audience = Audience { permit, endpoint: record, began: Instant::now() };
-            let host = asked.host_at(&endpoint, self.service.declared.preserve_host);
-            let head = asked.head(&endpoint, host, number);
-            let result = attempt(&endpoint, head, body, timers).await;
+            let began = Instant::now();
+            let host = asked.host_at(&picked.endpoint, self.service.declared.preserve_host);
+            let head = asked.head(&picked.endpoint, host.clone(), number);
+            let result = match attempt(&picked.endpoint, head, body, timers).await {
+                Ok(received) => Ok(received),
+                Err(last) => {
+                    let again = (number, timers);
+                    Box::pin(asked.elsewhere(last, set, &mut picked, &host, again)).await
+                }
+            };
+            let Picked { endpoint, in_flight, cookie } = picked;
+            let endpoint_too = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
+            let audience = Audience { permit, endpoint: endpoint_too, began };
             Tried::real(result, endpoint, in_flight, audience).setting(cookie)
         })
     }

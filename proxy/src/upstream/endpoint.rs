@@ -193,6 +193,12 @@ impl Endpoint {
         *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
+    /// Whether it is another address of the same url's name.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        let both = self.name.as_ref().zip(other.name.as_ref());
+        self.id != other.id && both.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     /// No connection could be made: its name may have other addresses by now.
     pub(super) fn is_unreachable(&self) {
         if let Some(name) = &self.name {

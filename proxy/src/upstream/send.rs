@@ -23,10 +23,20 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// No connection; nothing was sent.
-    Connect(ConnectError),
+    /// No connection; nothing was sent. The body, if nothing was taken off it.
+    Connect(ConnectError, Option<Body>),
     /// There was one.
     Exchange(ExchangeError),
+}
+
+impl SendError {
+    /// With the body that was to be sent, if there was no connection.
+    fn unsent(self, body: Body) -> Self {
+        match self {
+            Self::Connect(error, _) => Self::Connect(error, Some(body)),
+            other => other,
+        }
+    }
 }
 
 /// How long the parts of a request may take.
@@ -87,8 +97,10 @@ async fn send_h1(
     sending: Sending,
     limits: Limits,
 ) -> Result<Received, SendError> {
-    let wire = connect(endpoint, Offer::Http1, limits.connect).await.map_err(SendError::Connect)?;
-    exchange_h1(endpoint, wire, sending, limits).await
+    match connect(endpoint, Offer::Http1, limits.connect).await {
+        Ok(wire) => exchange_h1(endpoint, wire, sending, limits).await,
+        Err(error) => Err(SendError::Connect(error, sending.into_body())),
+    }
 }
 
 async fn exchange_h1(
@@ -138,9 +150,10 @@ async fn send_either(
             },
         };
     }
-    match way(endpoint, limits).await? {
-        Way::H1(wire) => exchange_h1(endpoint, *wire, Sending::new(head, body), limits).await,
-        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limits).await,
+    match way(endpoint, limits).await {
+        Err(error) => Err(error.unsent(body)),
+        Ok(Way::H1(wire)) => exchange_h1(endpoint, *wire, Sending::new(head, body), limits).await,
+        Ok(Way::H2(lease)) => exchange_h2(endpoint, lease, body, head, limits).await,
     }
 }
 
@@ -150,10 +163,11 @@ async fn send_h2(
     head: &impl RequestHead,
     limits: Limits,
 ) -> Result<Received, SendError> {
-    match way(endpoint, limits).await? {
-        Way::H2(lease) => exchange_h2(endpoint, lease, body, head, limits).await,
+    match way(endpoint, limits).await {
+        Err(error) => Err(error.unsent(body)),
+        Ok(Way::H2(lease)) => exchange_h2(endpoint, lease, body, head, limits).await,
         // Without TLS nothing is chosen.
-        Way::H1(_) => Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1"))),
+        Ok(Way::H1(_)) => Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1"))),
     }
 }
 
@@ -162,7 +176,8 @@ async fn upgrade_h2(
     head: &impl RequestHead,
     limits: Limits,
 ) -> Result<Received, SendError> {
-    let Way::H2(lease) = way(endpoint, limits).await? else {
+    let way = way(endpoint, limits).await.map_err(|error| error.unsent(Body::Empty))?;
+    let Way::H2(lease) = way else {
         return Err(SendError::Exchange(ExchangeError::protocol("it chose HTTP/1")));
     };
     let head =
@@ -194,8 +209,10 @@ async fn exchange_h2(
     let (true, Some(body)) = (again, unsent.body) else {
         return Err(SendError::Exchange(unsent.error));
     };
-    let Way::H2(lease) = way(endpoint, limits).await? else {
-        return Err(SendError::Exchange(unsent.error));
+    let lease = match way(endpoint, limits).await {
+        Ok(Way::H2(lease)) => lease,
+        Ok(Way::H1(_)) => return Err(SendError::Exchange(unsent.error)),
+        Err(error) => return Err(error.unsent(body)),
     };
     let sent = h2_within(lease, request()?, body, limits).await;
     sent.map(Received::Response).map_err(|unsent| SendError::Exchange(unsent.error))
@@ -241,12 +258,14 @@ async fn way(endpoint: &Endpoint, limits: Limits) -> Result<Way, SendError> {
                 // Each learns by itself why.
                 Ok(false) => break None,
                 Err(_elapsed) => {
-                    return Err(SendError::Connect(ConnectError::Timeout(None, limits.connect)));
+                    let error = ConnectError::Timeout(None, limits.connect);
+                    return Err(SendError::Connect(error, None));
                 }
             },
         }
     };
-    let wire = connect(endpoint, Offer::Http, limits.connect).await.map_err(SendError::Connect)?;
+    let wire = connect(endpoint, Offer::Http, limits.connect).await;
+    let wire = wire.map_err(|error| SendError::Connect(error, None))?;
     let is_h2 = wire.is_h2() || endpoint.speaks() == Speaks::Http2;
     endpoint.has_chosen(is_h2);
     let way = if is_h2 {

@@ -245,6 +245,6 @@ async fn a_refusal_to_connect_reaches_everybody_who_waits() {
     let head = Head(Method::GET);
     let burst = (0..10).map(|_| send(&endpoint, Body::Empty, &head, LIMITS));
     for sent in futures_util::future::join_all(burst).await {
-        assert!(matches!(sent, Err(SendError::Connect(ConnectError::Refused(..)))));
+        assert!(matches!(sent, Err(SendError::Connect(ConnectError::Refused(..), Some(_)))));
     }
 }

@@ -252,6 +252,26 @@ impl EndpointSet {
         Some(Picked { endpoint, in_flight, cookie })
     }
 
+    /// Another address of the name of an endpoint that cannot be connected to; `None` when all have
+    /// been tried. That the one could not be is taken into account.
+    pub fn pick_beside(&self, down: &Endpoint, tried: &[u64], now: Instant) -> Option<Picked> {
+        if self.rules.eject.is_some() {
+            self.observe(down, Duration::ZERO, true, now);
+        }
+        let members = self.all();
+        let others = members.iter().filter(|one| one.is_beside(down) && !tried.contains(&one.id));
+        let endpoint = others.min_by_key(|one| {
+            let fit = one.condition.fitness(now) == Fitness::Fit;
+            (!fit, one.condition.in_flight.load(Ordering::Relaxed))
+        })?;
+        let sticky = matches!(self.rules.balance, Balance::Sticky(_));
+        Some(Picked {
+            endpoint: endpoint.clone(),
+            in_flight: InFlight::on(endpoint.clone(), self.total(), 0),
+            cookie: sticky.then(|| format!("{:016x}", endpoint.token())),
+        })
+    }
+
     fn total(&self) -> Option<Arc<AtomicUsize>> {
         matches!(self.rules.balance, Balance::Hash(_)).then(|| self.shared.total.clone())
     }

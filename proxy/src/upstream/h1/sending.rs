@@ -96,6 +96,16 @@ impl Sending {
         Some(self)
     }
 
+    /// The body, if nothing was taken off it.
+    pub fn into_body(self) -> Option<Body> {
+        let untouched = match self.framing {
+            Framing::None => true,
+            Framing::Length(_) | Framing::Chunked => !self.begun && self.piece.is_empty(),
+            Framing::Over => false,
+        };
+        untouched.then_some(self.body)
+    }
+
     /// Sends what can be sent; ready when all of it was.
     pub fn poll<S: AsyncWrite + Unpin>(
         &mut self,
