@@ -49,7 +49,7 @@ pub(super) async fn answer(
 }
 
 /// Whether what is asked of who speaks so may be a gRPC call.
-pub(super) fn may_be_grpc(speaks: Speaks, call: &Call) -> bool {
+fn may_be_grpc(speaks: Speaks, call: &Call) -> bool {
     call.deadline.is_some() || speaks != Speaks::Http1
 }
 
@@ -64,13 +64,18 @@ async fn once_grpc(
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     let web = bridge(picked.endpoint.speaks(), call);
+    if let Some(web) = &web {
+        let body = std::mem::take(call.request.body_mut());
+        *call.request.body_mut() = web.decode(body);
+    }
     let answered = once(proxy, Some(set), picked, host, timeout, call).await;
     unbridge(web, answered, call)
 }
 
-/// Turns gRPC-Web into gRPC. An endpoint of HTTP/1 can only be one that speaks gRPC-Web itself.
+/// Turns the head of gRPC-Web into one of gRPC. An endpoint of HTTP/1 can only be one that speaks
+/// gRPC-Web itself.
 pub(super) fn bridge(speaks: Speaks, call: &mut Call) -> Option<Web> {
-    if speaks == Speaks::Http1 { None } else { Web::bridge(&mut call.request) }
+    if speaks == Speaks::Http1 { None } else { Web::bridge(call.request.headers_mut()) }
 }
 
 /// Turns an answer back, and bounds its body by the caller's patience.
@@ -79,6 +84,9 @@ pub(super) fn unbridge(
     answered: Result<Response<Body>, Box<Failure>>,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
+    if let Some(web) = &web {
+        web.restore(call.request.headers_mut());
+    }
     match answered {
         Ok(mut response) => {
             if let Some(deadline) = call.deadline.filter(|_| !response.body().is_end_stream()) {
@@ -89,12 +97,7 @@ pub(super) fn unbridge(
                 None => response,
             })
         }
-        Err(failure) => {
-            if let Some(web) = web {
-                web.restore(call.request.headers_mut());
-            }
-            Err(failure)
-        }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -2,13 +2,18 @@
 
 use crate::proxy::Proxy;
 use crate::testing::{ask, proxy};
-use http::{Request, Response};
+use bytes::Bytes;
+use h2::server::Builder;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use stitch_net::Body;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 /// Answers 200 to each request with the body that it brought.
@@ -85,4 +90,60 @@ async fn an_address_that_is_down_is_ejected_although_its_requests_are_answered_e
     let set = proxy.snapshot().services[0].endpoints.clone();
     let out: Vec<_> = set.view(Instant::now()).into_iter().map(|one| one.ejected_until).collect();
     assert!(out[0].is_none() && out[1].is_some(), "{out:?}");
+}
+
+/// Answers gRPC calls with the message that they brought, the first one with UNAVAILABLE.
+async fn grpc(listener: TcpListener) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    while let Ok((socket, _)) = listener.accept().await {
+        let calls = calls.clone();
+        tokio::task::spawn_local(async move {
+            let mut connection = Builder::new().handshake::<_, Bytes>(socket).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+                tokio::task::spawn_local(async move {
+                    let mut body = request.into_body();
+                    let mut message = Vec::new();
+                    while let Some(Ok(data)) = body.data().await {
+                        message.extend_from_slice(&data);
+                    }
+                    let mut answer = Response::new(());
+                    let grpc = HeaderValue::from_static("application/grpc");
+                    answer.headers_mut().insert(CONTENT_TYPE, grpc);
+                    if first {
+                        answer.headers_mut().insert("grpc-status", HeaderValue::from_static("14"));
+                        respond.send_response(answer, true).unwrap();
+                        return;
+                    }
+                    let mut send = respond.send_response(answer, false).unwrap();
+                    send.send_data(message.into(), false).unwrap();
+                    let ok = ("grpc-status".parse().unwrap(), HeaderValue::from_static("0"));
+                    send.send_trailers(HeaderMap::from_iter([ok])).unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_web_in_base64_is_decoded_at_each_attempt() {
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::task::spawn_local(grpc(listener));
+            let file = "services: { echo: { url: 'h2c://127.0.0.1:PORT', retry: 2 } }";
+            let proxy = proxy(&file.replace("PORT", &port.to_string()));
+            // A message of two bytes.
+            let request = Request::post("/a.B/C")
+                .header(CONTENT_TYPE, "application/grpc-web-text")
+                .header("idempotency-key", "1")
+                .body(Body::from("AAAAAAJoaQ=="))
+                .unwrap();
+            let (status, body) = text(ask(&proxy, "echo", request).await).await;
+            assert_eq!(status, 200);
+            assert!(body.starts_with("AAAAAAJoaQ=="), "{body}");
+        })
+        .await;
 }

@@ -5,6 +5,7 @@ use super::audience::Audience;
 use super::tried::Tried;
 use super::{Answer, Answered, Call, real};
 use crate::breakers::Permit;
+use crate::grpc::Web;
 use crate::plan::{Governing, Plan, Retries};
 use crate::policy::{Outcome, Retrying, backoff, is_worth_another, may_repeat, retry_after};
 use crate::proxy::Proxy;
@@ -68,6 +69,10 @@ struct SoFar {
     attempt: u32,
     /// Endpoints that have been tried.
     endpoints: SmallVec<[u64; 4]>,
+    /// Whether nobody but the real service is left to ask.
+    is_real: bool,
+    /// What came from a browser, and leaves as gRPC.
+    web: Option<Web>,
     /// The latest attempt's place in the budget, if it is a retry.
     _budget: Option<Retrying>,
 }
@@ -96,14 +101,9 @@ impl<'a> Tries<'a> {
     /// where it may be needed again.
     pub async fn run(&self, replay: Option<&Replay>, call: &mut Call) -> Answered {
         let _active = self.retries().map(|retries| retries.state.budget.begin());
-        let speaks = self.service.speaks();
-        let web = match real::may_be_grpc(speaks, call) {
-            true => real::bridge(speaks, call),
-            false => None,
-        };
-        let mut source = Source::Stitch;
-        let answered = self.until_good(replay, call, &mut source).await;
-        let mut response = real::unbridge(web, answered, call)?;
+        let (mut so_far, mut source) = (SoFar::default(), Source::Stitch);
+        let answered = self.until_good(replay, &mut so_far, call, &mut source).await;
+        let mut response = real::unbridge(so_far.web, answered, call)?;
         if source != Source::Real {
             return Ok(Answer { source, ..Answer::by_mock(response) });
         }
@@ -118,14 +118,14 @@ impl<'a> Tries<'a> {
     async fn until_good(
         &self,
         replay: Option<&Replay>,
+        so_far: &mut SoFar,
         call: &mut Call,
         source: &mut Source,
     ) -> Result<Response<Body>, Box<Failure>> {
-        let mut so_far = SoFar::default();
         loop {
             so_far.attempt += 1;
             call.record.attempts = so_far.attempt;
-            let tried = self.once(replay, &mut so_far, call).await?;
+            let tried = self.once(replay, so_far, call).await?;
             let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
                 return self.accept(tried, call, source);
             };
@@ -155,14 +155,22 @@ impl<'a> Tries<'a> {
         so_far: &mut SoFar,
         call: &mut Call,
     ) -> Result<Tried, Box<Failure>> {
-        let permit = self.permit()?;
-        let permit = match self.mocked(replay, permit, call).await {
-            Ok(tried) => return Ok(tried),
-            Err(permit) => permit,
-        };
+        let mut permit = self.permit()?;
+        if !so_far.is_real {
+            permit = match self.mocked(replay, permit, call).await {
+                Ok(tried) => return Ok(tried),
+                Err(permit) => permit,
+            };
+            so_far.is_real = true;
+            so_far.web = real::bridge(self.service.speaks(), call);
+        }
         let body = match replay {
             Some(replay) => replay.body().unwrap_or_default(),
             None => std::mem::take(call.request.body_mut()),
+        };
+        let body = match &so_far.web {
+            Some(web) => web.decode(body),
+            None => body,
         };
         let hedge = self.hedge(&body, call);
         let asked = Asked::of(self.proxy, call);

@@ -6,8 +6,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
+use http::Response;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TE};
-use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -26,14 +26,17 @@ pub(crate) struct Web {
     content_type: HeaderValue,
     /// Whether the answer is in base64.
     text: bool,
+    /// Whether the request's body is.
+    encoded: bool,
 }
 
 impl Web {
-    /// Turns a gRPC-Web request into gRPC; `None` when it is none.
-    pub fn bridge(request: &mut Request<Body>) -> Option<Self> {
-        let content_type = request.headers().get(CONTENT_TYPE)?.clone();
+    /// Makes the headers of a gRPC-Web request those of gRPC; `None` when it is none. Its body is to
+    /// be [decoded](Self::decode) each time that it is sent.
+    pub fn bridge(headers: &mut HeaderMap) -> Option<Self> {
+        let content_type = headers.get(CONTENT_TYPE)?.clone();
         let rest = content_type.to_str().ok()?.strip_prefix("application/grpc-web")?;
-        let (text, format) = match rest.strip_prefix("-text") {
+        let (encoded, format) = match rest.strip_prefix("-text") {
             Some(format) => (true, format),
             None => (false, rest),
         };
@@ -41,21 +44,24 @@ impl Web {
             return None;
         }
         let plain = HeaderValue::try_from(format!("application/grpc{format}")).ok()?;
-        if text {
-            let body = std::mem::take(request.body_mut());
-            *request.body_mut() = Body::boxed(Decoded { body, rest: BytesMut::new() });
-        }
-        let headers = request.headers_mut();
-        let web = if text || !accepts_text(headers) {
-            Self { content_type: content_type.clone(), text }
+        let web = if encoded || !accepts_text(headers) {
+            Self { content_type: content_type.clone(), text: encoded, encoded }
         } else {
             let content_type = HeaderValue::try_from(format!("{TEXT}{format}")).ok()?;
-            Self { content_type, text: true }
+            Self { content_type, text: true, encoded }
         };
         headers.insert(CONTENT_TYPE, plain);
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.remove(CONTENT_LENGTH);
         Some(web)
+    }
+
+    /// The request's body as gRPC has it.
+    pub fn decode(&self, body: Body) -> Body {
+        if !self.encoded || body.is_end_stream() {
+            return body;
+        }
+        Body::boxed(Decoded { body, rest: BytesMut::new() })
     }
 
     /// Makes the content type one of gRPC-Web again, for who answers in place of the service.
@@ -197,6 +203,7 @@ fn trailer_frame(trailers: &HeaderMap) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Request;
     use http_body_util::{BodyExt as _, StreamBody};
     use proptest::prelude::*;
 
@@ -208,6 +215,14 @@ mod tests {
     fn pieces(pieces: &[&'static str]) -> Body {
         let frame = |piece: &&'static str| Frame::data(Bytes::from_static(piece.as_bytes()));
         stream(pieces.iter().map(frame).collect())
+    }
+
+    /// Turns a whole request into gRPC.
+    fn bridge(request: &mut Request<Body>) -> Option<Web> {
+        let web = Web::bridge(request.headers_mut())?;
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = web.decode(body);
+        Some(web)
     }
 
     fn request(content_type: &'static str, body: Body) -> Request<Body> {
@@ -222,13 +237,13 @@ mod tests {
     async fn text_is_decoded_wherever_it_is_cut() {
         for cut in [&["aGVsbG8="][..], &["aGVs", "bG8="], &["a", "GVsbG8", "="], &["aGVs\nbG8="]] {
             let mut request = request("application/grpc-web-text+proto", pieces(cut));
-            Web::bridge(&mut request).unwrap();
+            bridge(&mut request).unwrap();
             assert_eq!(request.headers()[CONTENT_TYPE], "application/grpc+proto");
             assert_eq!(request.headers()[TE], "trailers");
             assert_eq!(bytes(request.into_body()).await, "hello", "{cut:?}");
         }
         let mut several = request("application/grpc-web-text", pieces(&["aGVsbG8=aGVsbG8="]));
-        Web::bridge(&mut several).unwrap();
+        bridge(&mut several).unwrap();
         assert_eq!(bytes(several.into_body()).await, "hellohello");
     }
 
@@ -237,7 +252,7 @@ mod tests {
         for wrong in ["aGVs!!!!", "aGVsb", "aGVsb=8=", "aGVs=aGV", "=aGVsbG8"] {
             let text = Body::from(wrong);
             let mut request = request("application/grpc-web-text", text);
-            Web::bridge(&mut request).unwrap();
+            bridge(&mut request).unwrap();
             assert!(request.into_body().collect().await.is_err(), "{wrong}");
         }
     }
@@ -245,7 +260,7 @@ mod tests {
     #[test]
     fn other_requests_are_left_alone() {
         for other in ["application/grpc", "application/grpc-webby", "application/json"] {
-            assert!(Web::bridge(&mut request(other, Body::Empty)).is_none(), "{other}");
+            assert!(bridge(&mut request(other, Body::Empty)).is_none(), "{other}");
         }
     }
 
@@ -254,7 +269,7 @@ mod tests {
         for (content_type, text) in
             [("application/grpc-web+proto", false), ("application/grpc-web-text", true)]
         {
-            let web = Web::bridge(&mut request(content_type, Body::Empty)).unwrap();
+            let web = bridge(&mut request(content_type, Body::Empty)).unwrap();
             let mut trailers = HeaderMap::new();
             trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
             let body = stream(vec![Frame::data("abc".into()), Frame::trailers(trailers)]);
@@ -282,7 +297,7 @@ mod tests {
     async fn an_answer_is_a_text_when_only_that_is_accepted() {
         let mut request = request("application/grpc-web+proto", Body::from("raw"));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(TEXT));
-        let web = Web::bridge(&mut request).unwrap();
+        let web = bridge(&mut request).unwrap();
         assert_eq!(bytes(request.into_body()).await, "raw");
         let response = Response::builder()
             .header(CONTENT_TYPE, "application/grpc+proto")
@@ -295,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_status_in_the_headers_stays_there() {
-        let web = Web::bridge(&mut request("application/grpc-web", Body::Empty)).unwrap();
+        let web = bridge(&mut request("application/grpc-web", Body::Empty)).unwrap();
         let response = Response::builder()
             .header(CONTENT_TYPE, "application/grpc")
             .header(GRPC_STATUS, "5")
