@@ -34,9 +34,15 @@ async fn lay(client: OnUpgrade, peer: &Peer) -> Option<Tunnelled> {
 }
 
 /// Joins a client that has been told 101, or 200, with where its bytes go. `peer` keeps the
-/// connection counted until the tunnel ends.
-pub(crate) fn join_upgraded(client: OnUpgrade, mut upstream: impl Side + 'static, peer: Arc<Peer>) {
+/// connection counted until the tunnel ends, and `held` goes with it.
+pub(crate) fn join_upgraded(
+    client: OnUpgrade,
+    mut upstream: impl Side + 'static,
+    peer: Arc<Peer>,
+    held: impl Send + 'static,
+) {
     tokio::spawn(async move {
+        let _held = held;
         if let Some(mut client) = lay(client, &peer).await {
             join(&mut client, &mut upstream, &peer).await;
         }

@@ -307,7 +307,9 @@ fn switch_protocols(
         }));
     };
     let (wanted, client) = *upgrade;
-    tunnel::join_upgraded(client, upstream, peer.clone());
+    // In flight until its end, which is not the answer's.
+    let held = (call.place.take(), call.in_flight.take());
+    tunnel::join_upgraded(client, upstream, peer.clone(), held);
     let agreed = response.headers().get(UPGRADE).cloned();
     hygiene::clean_response(response.headers_mut());
     hygiene::switched(&mut response, &call.request, agreed.unwrap_or(wanted));

@@ -72,7 +72,7 @@ pub(super) async fn answer(
         Target::Undeclared => {
             let upstream = dial(snapshot, &host).await?;
             peer.connection.wait_at_most(Timeouts::default().idle);
-            tunnel::join_upgraded(client, upstream, peer);
+            tunnel::join_upgraded(client, upstream, peer, ());
             return Ok(Answer::by_stitch(Response::new(Body::Empty)));
         }
     };

@@ -5,5 +5,6 @@ mod asking;
 mod hedges;
 mod retries;
 mod timers;
+mod upgrades;
 
 use asking::{ask, get, in_front_of, metric};
