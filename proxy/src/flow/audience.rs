@@ -6,7 +6,7 @@ use crate::policy::{Fault, Outcome};
 use crate::upstream::{Endpoint, EndpointSet};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,9 +56,11 @@ impl Audience {
     }
 }
 
+/// Not gRPC-Web, whose trailers are bytes of its body.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let format = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    format.is_some_and(|format| matches!(format.first(), None | Some(b'+' | b';')))
 }
 
 /// The status that a gRPC call ended with, as headers or trailers tell it.
@@ -152,6 +154,22 @@ mod tests {
             assert_eq!(breaker.state().as_str(), "closed", "nothing is known yet");
             let _ = response.into_body().collect().await;
             assert_eq!(breaker.state().as_str(), state, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_call_of_grpc_web_has_its_verdict_at_once() {
+        for (content_type, waits) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web-text+proto", false),
+            ("application/json", false),
+        ] {
+            let value = http::HeaderValue::from_static(content_type);
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+            assert_eq!(is_grpc(&headers), waits, "{content_type}");
         }
     }
 
