@@ -138,7 +138,6 @@ async fn a_call_of_grpc_web_in_base64_is_decoded_at_each_attempt() {
             // A message of two bytes.
             let request = Request::post("/a.B/C")
                 .header(CONTENT_TYPE, "application/grpc-web-text")
-                .header("idempotency-key", "1")
                 .body(Body::from("AAAAAAJoaQ=="))
                 .unwrap();
             let (status, body) = text(ask(&proxy, "echo", request).await).await;

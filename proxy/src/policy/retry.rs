@@ -27,13 +27,15 @@ pub(crate) fn is_worth_another(on: &RetryOn, outcome: Outcome) -> bool {
 
 /// Whether a request may be sent again after this outcome: nothing has come of it, or its method
 /// (RFC 9110 §9.2.2), its `idempotency-key` or the configuration say that twice is as good as once.
+/// Every call of gRPC is a POST, and codes have a rule of their own: what was answered without
+/// messages (Trailers-Only) may be asked again (gRFC A6).
 pub(crate) fn may_repeat(
     method: &Method,
     headers: &HeaderMap,
     repeats_unsafe: bool,
     outcome: Outcome,
 ) -> bool {
-    outcome == Outcome::Failed(Fault::Connect)
+    matches!(outcome, Outcome::Failed(Fault::Connect) | Outcome::Grpc(_))
         || repeats_unsafe
         || method.is_idempotent()
         || headers.contains_key("idempotency-key")
@@ -149,6 +151,8 @@ mod tests {
             assert!(may_repeat(&method, &none, false, CONNECT), "{method}");
             assert!(may_repeat(&method, &key, false, RESET), "{method}");
             assert!(may_repeat(&method, &none, true, RESET), "{method}");
+            // Every call of gRPC is a POST.
+            assert!(may_repeat(&method, &none, false, Outcome::Grpc(14)), "{method}");
         }
     }
 
