@@ -82,18 +82,13 @@ impl Proxy {
         let snapshot = self.snapshot();
         for service in &snapshot.services {
             service.state.publish();
-            service.plan.publish(&service.declared.name);
             service.endpoints.publish(&service.declared.name, Instant::now());
             // TLS that was redirected, and is not looked into.
             if !service.state.tcp.is_unused() {
                 service.state.tcp.publish(&service.declared.name);
             }
         }
-        for plan in snapshot.plans.values() {
-            // `service@route`.
-            let service = plan.id.split('@').next().unwrap_or_default();
-            plan.publish(service);
-        }
+        snapshot.publish_plans();
         for service in snapshot.tcp.iter() {
             service.state.tcp.publish(&service.declared.name);
             service.endpoints.publish(&service.declared.name, Instant::now());

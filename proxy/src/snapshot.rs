@@ -184,6 +184,18 @@ impl Snapshot {
         views
     }
 
+    /// Hands the numbers of all plans to the metrics facade.
+    pub(crate) fn publish_plans(&self) {
+        for service in &self.services {
+            service.plan.publish(&service.declared.name, None);
+        }
+        for plan in self.plans.values() {
+            // `service@route`.
+            let service = plan.id.split('@').next().unwrap_or_default();
+            plan.publish(service, self.service(service).map(|service| &*service.plan));
+        }
+    }
+
     /// The breakers of all services and routes.
     pub fn breakers(&self) -> &Arc<Breakers> {
         &self.kept.breakers

@@ -1,5 +1,5 @@
-//! What several tests need: a moment where invented time begins, since decisions read no clock; and
-//! a proxy without listeners, which is asked as events ask it.
+//! What several tests need: a moment where invented time begins, since decisions read no clock; a
+//! proxy without listeners, which is asked as events ask it; and ears for the metrics.
 
 use crate::access_log::AccessLog;
 use crate::credentials::Credentials;
@@ -7,7 +7,10 @@ use crate::forward::OwnAddresses;
 use crate::proxy::{EventFlow, Proxy};
 use crate::snapshot::Snapshot;
 use http::{Request, Response};
-use std::sync::Arc;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use stitch_net::{Body, Flow as _, MockService, MockSet, Offered};
 use tokio::time::Instant;
 
@@ -39,6 +42,48 @@ pub(crate) async fn ask(
     request: Request<Body>,
 ) -> Response<Body> {
     EventFlow(proxy.clone()).call(service, request).await
+}
+
+/// What the metrics heard: every series by name and labels.
+#[derive(Default)]
+pub(crate) struct Series(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+impl Series {
+    fn of(&self, key: &Key) -> Arc<AtomicU64> {
+        let labels: Vec<_> =
+            key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let name = format!("{}{{{}}}", key.name(), labels.join(","));
+        self.0.lock().unwrap().entry(name).or_default().clone()
+    }
+
+    pub(crate) fn counters(&self, of: &str) -> Vec<(String, u64)> {
+        let series = self.0.lock().unwrap();
+        let named = series.iter().filter(|(name, _)| name.starts_with(of));
+        named.map(|(name, value)| (name.clone(), value.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Gauges are kept as the bits of a float.
+    pub(crate) fn gauge(&self, name: &str) -> f64 {
+        f64::from_bits(self.0.lock().unwrap()[name].load(Ordering::Relaxed))
+    }
+}
+
+impl Recorder for Series {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.of(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.of(key))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
 }
 
 struct NoMocks;

@@ -2,56 +2,11 @@
 
 use super::bulkhead::Bulkhead;
 use super::rate::{RateLimiters, Who};
+use crate::testing::Series;
 use http::HeaderMap;
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stitch_config::model::{Concurrency, LimitKey, Rate, RateLimit};
 use tokio::time::Instant;
-
-/// Every series by name and labels.
-#[derive(Default)]
-struct Series(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
-
-impl Series {
-    fn of(&self, key: &Key) -> Arc<AtomicU64> {
-        let labels: Vec<_> =
-            key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-        let name = format!("{}{{{}}}", key.name(), labels.join(","));
-        self.0.lock().unwrap().entry(name).or_default().clone()
-    }
-
-    fn counters(&self, of: &str) -> Vec<(String, u64)> {
-        let series = self.0.lock().unwrap();
-        let named = series.iter().filter(|(name, _)| name.starts_with(of));
-        named.map(|(name, value)| (name.clone(), value.load(Ordering::Relaxed))).collect()
-    }
-
-    /// Gauges are kept as the bits of a float.
-    fn gauge(&self, name: &str) -> f64 {
-        f64::from_bits(self.0.lock().unwrap()[name].load(Ordering::Relaxed))
-    }
-}
-
-impl Recorder for Series {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.of(key))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.of(key))
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
 
 fn rule(burst: u32) -> RateLimit {
     RateLimit {

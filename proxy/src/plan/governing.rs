@@ -109,14 +109,21 @@ impl Plan {
         }
     }
 
-    /// Hands the numbers to the metrics facade.
-    pub fn publish(&self, service: &str) {
+    /// Hands the numbers to the metrics facade, but for those that are `base`'s.
+    pub fn publish(&self, service: &str, base: Option<&Self>) {
         let Some(governing) = &self.governing else { return };
+        let base = base.and_then(|base| base.governing.as_deref()).unwrap_or(&Governing::NONE);
         if let Some(retries) = &governing.retries {
-            retries.state.publish(&self.id, service);
+            let theirs = base.retries.as_ref();
+            if theirs.is_none_or(|theirs| !Arc::ptr_eq(&theirs.state, &retries.state)) {
+                retries.state.publish(&self.id, service);
+            }
         }
         if let Some(bulkhead) = &governing.bulkhead {
-            bulkhead.publish(&self.id);
+            let theirs = base.bulkhead.as_ref();
+            if theirs.is_none_or(|theirs| !Arc::ptr_eq(theirs, bulkhead)) {
+                bulkhead.publish(&self.id);
+            }
         }
         if let Some(mirror) = &governing.mirror {
             mirror.publish(service);

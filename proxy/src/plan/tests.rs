@@ -2,7 +2,7 @@
 
 use super::{Governing, Plan};
 use crate::snapshot::Snapshot;
-use crate::testing::snapshot;
+use crate::testing::{Series, snapshot};
 use std::sync::Arc;
 
 /// A service with these policies, and a route to it with those.
@@ -54,4 +54,20 @@ fn a_route_that_writes_a_policy_after_a_reload_leaves_its_services_alone() {
         };
         assert!(same(one, other), "both go on over a reload that changes nothing");
     }
+}
+
+#[test]
+fn what_a_route_shares_is_told_once() {
+    let told = |route: &str| {
+        let snapshot = snapshot(&file(POLICIES, route), None);
+        let place = of_service(&snapshot).bulkhead.as_ref().unwrap().try_enter().unwrap();
+        let series = Series::default();
+        metrics::with_local_recorder(&series, || snapshot.publish_plans());
+        drop(place);
+        let all = series.counters("stitch_");
+        let of = |name: &str| all.iter().filter(|(series, _)| series.starts_with(name)).count();
+        (of("stitch_concurrency_in_flight{"), of("stitch_retries_total{"))
+    };
+    assert_eq!(told("timeout: 1s"), (1, 4));
+    assert_eq!(told("retry: 1, concurrency: { max: 1 }"), (2, 8));
 }
