@@ -1,7 +1,11 @@
 //! Policies as their users meet them: how many calls reached the upstream, what the caller got.
 
 mod asking;
+mod watched;
 
+mod breaker_reloads;
+mod breaker_verdicts;
+mod breakers;
 mod hedges;
 mod retries;
 mod timers;

@@ -52,6 +52,18 @@ def server_stream(channel, count):
     return outcome(call, [message.decode() for message in call])
 
 
+def fail_late(channel, argument):
+    """A stream that fails behind its first message."""
+    call = channel.unary_stream(ECHO + "FailLate")(json.dumps(argument).encode(), LIMIT)
+    messages = []
+    try:
+        for message in call:
+            messages.append(message.decode())
+    except grpc.RpcError:
+        pass
+    return outcome(call, messages)
+
+
 def client_stream(channel):
     sent = iter([b"", b"a", b"b" * 100_000])
     answer, call = channel.stream_unary(ECHO + "ClientStream").with_call(sent, LIMIT)
@@ -103,6 +115,7 @@ def main():
             "unary": lambda: unary(channel, ECHO + "Unary"),
             "method": lambda: unary(channel, argument),
             "fail": lambda: unary(channel, ECHO + "Fail", json.dumps(argument).encode()),
+            "fail_late": lambda: fail_late(channel, argument),
             "slow": lambda: unary(channel, ECHO + "Slow", b"0", argument),
             "deadline": lambda: unary(channel, ECHO + "Slow", b"60000", argument),
             "server_stream": lambda: server_stream(channel, argument),
