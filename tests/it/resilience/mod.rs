@@ -7,6 +7,7 @@ mod breaker_api;
 mod breaker_reloads;
 mod breaker_verdicts;
 mod breakers;
+mod ejection;
 mod hedges;
 mod retries;
 mod timers;

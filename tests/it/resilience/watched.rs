@@ -21,6 +21,8 @@ pub(super) struct Service {
 #[derive(Default)]
 struct Told {
     status: AtomicU16,
+    /// Of `/health`, which does not count as asking.
+    health: AtomicU16,
     /// Requests whose path begins with this wait.
     held: Mutex<Option<&'static str>>,
     let_go: Condvar,
@@ -37,13 +39,19 @@ impl Service {
 
     pub(super) fn on(address: SocketAddr) -> Self {
         let state = Arc::new(Told::default());
-        state.status.store(200, Ordering::SeqCst);
+        for status in [&state.status, &state.health] {
+            status.store(200, Ordering::SeqCst);
+        }
         let told = state.clone();
         Self { upstream: Upstream::http_on(address, move |request| told.answer(request)), state }
     }
 
     pub(super) fn is(&self, status: u16) {
         self.state.status.store(status, Ordering::SeqCst);
+    }
+
+    pub(super) fn health_is(&self, status: u16) {
+        self.state.health.store(status, Ordering::SeqCst);
     }
 
     /// Requests to this path, and below, get no answer until [`Self::let_go`].
@@ -80,6 +88,9 @@ impl Drop for Service {
 
 impl Told {
     fn answer(&self, request: &Request) -> Answer {
+        if request.path() == "/health" {
+            return Answer::new(self.health.load(Ordering::SeqCst), "checked");
+        }
         self.asked.fetch_add(1, Ordering::SeqCst);
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(at_once, Ordering::SeqCst);
