@@ -9,6 +9,7 @@ mod breaker_verdicts;
 mod breakers;
 mod ejection;
 mod hedges;
+mod recovery;
 mod retries;
 mod timers;
 mod upgrades;
