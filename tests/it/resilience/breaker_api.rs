@@ -8,7 +8,7 @@ use super::watched::{
 use super::{get, in_front_of};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use stitch_kit::{Run, Running, Stitch, http, wait_until};
+use stitch_kit::{Exit, Run, Running, Signal, Stitch, http, wait_until};
 
 const STATES: [&str; 7] =
     ["closed", "open", "half_open", "forced_open", "forced_closed", "disabled", "metrics_only"];
@@ -206,6 +206,18 @@ fn transitions_are_told_without_gaps_while_traffic_flows_and_a_reader_resumes() 
     assert!(wait_until(PATIENCE, || service.asked() > 1000), "{}", service.asked());
     assert_eq!(state(&stitch, "users"), "closed");
     assert_eq!(load.exited(), None);
+}
+
+#[test]
+fn readers_of_transitions_do_not_hold_up_the_end() {
+    let (_service, stitch) = watched();
+    let mut events = Events::after(&stitch, 0);
+    let _ = reset(&stitch, "users");
+    assert_eq!(events.next()["cause"], "reset");
+    let start = Instant::now();
+    stitch.signal(Signal::TERM);
+    assert_eq!(stitch.wait_exit(), Exit::Code(0));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]

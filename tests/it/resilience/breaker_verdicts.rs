@@ -108,6 +108,42 @@ fn a_client_that_goes_says_nothing_and_gives_its_place_back() {
 }
 
 #[test]
+fn a_client_that_breaks_off_its_own_body_is_not_the_services_fault() {
+    let reads_on = Upstream::scripted(
+        |mut stream, _| while stream.read(&mut [0; 1024]).is_ok_and(|n| n > 0) {},
+    );
+    let stitch = in_front_of(&reads_on, THREE);
+    for (number, (head, last)) in [
+        ("content-length: 1000", ""),
+        ("transfer-encoding: chunked", ""),
+        ("transfer-encoding: chunked", "this is no chunk\r\n"),
+    ]
+    .into_iter()
+    .cycle()
+    .take(6)
+    .enumerate()
+    {
+        let mut client = Connection::open(stitch.proxy());
+        client.send(format!("POST /a HTTP/1.1\r\nhost: users\r\n{head}\r\n\r\n5\r\nhello\r\n"));
+        assert!(wait_until(PATIENCE, || reads_on.connections() > number), "{head}");
+        client.send(last);
+        drop(client);
+        let all = || {
+            breaker(&stitch, "users")["calls"]
+                .as_object()
+                .unwrap()
+                .values()
+                .filter_map(serde_json::Value::as_u64)
+                .sum::<u64>()
+        };
+        assert!(wait_until(PATIENCE, || all() > number as u64));
+        let calls = &breaker(&stitch, "users")["calls"];
+        assert_eq!(calls["failure"], 0, "{head} {last:?} {calls}");
+    }
+    assert_eq!(state(&stitch, "users"), "closed");
+}
+
+#[test]
 fn what_stitch_refuses_by_itself_says_nothing() {
     let service = Service::start();
     let stitch = in_front_of(&service.upstream, &format!("{THREE}    rate_limit: 2/h\n"));

@@ -146,3 +146,28 @@ fn a_health_check_that_passes_ends_it() {
     assert_eq!((errors(&stitch, 20), bad.asked()), (0, 3 + 10));
     assert!(ejections(&stitch, &bad).eq(&1.0));
 }
+
+#[test]
+fn a_reload_keeps_who_is_out_and_what_the_others_failed() {
+    let [bad, doubted, good] = [(); 3].map(|()| Service::start());
+    let text = |more: &str| {
+        let urls = [&bad, &doubted, &good].map(|one| format!("'{}'", one.upstream.url()));
+        format!(
+            "services:\n  users:\n    urls: [{}]\n    balance: round_robin\n    \
+             eject: {{ consecutive: 3, for: 60s, max: 99% }}\n{more}",
+            urls.join(", ")
+        )
+    };
+    let stitch = Stitch::up(&text(""));
+    bad.is(503);
+    assert_eq!(errors(&stitch, 9), 3);
+    doubted.is(503);
+    assert_eq!(errors(&stitch, 4), 2);
+    let before = endpoints(&stitch);
+    stitch.rewrite(&text("  shop: { endpoints: [{ path: /a }] }\n"));
+    stitch.wait_for_stdout(|line| line["event"] == "reloaded");
+    assert_eq!(endpoints(&stitch), before);
+    assert_eq!(errors(&stitch, 20), 1, "the third failure of the second one");
+    assert_eq!((bad.asked(), doubted.asked()), (3, 3 + 3));
+    assert!(ejections(&stitch, &bad).eq(&1.0) && ejections(&stitch, &doubted).eq(&1.0));
+}
