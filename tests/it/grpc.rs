@@ -166,7 +166,7 @@ fn with_tls_on_both_sides() {
 }
 
 /// Calls as a gRPC caller would and gives the head of the answer, which has to be all of it.
-fn trailers_only(url: &str, host: &str, args: &[&str]) -> String {
+pub(crate) fn trailers_only(url: &str, host: &str, args: &[&str]) -> String {
     let kind = ["--http2-prior-knowledge", "-X", "POST", "-H", "content-type: application/grpc"];
     let host = format!("Host: {host}");
     let rest = ["-D", "-", "-H", "te: trailers", "-H", &host, url];

@@ -25,3 +25,17 @@ pub fn metric(stitch: &Stitch, name: &str, labels: &[&str]) -> f64 {
         .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
 }
+
+/// What `call` gives to each of so many callers at once.
+pub fn at_once<T: Send>(callers: usize, call: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let call = &call;
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..callers).map(|n| scope.spawn(move || call(n))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    })
+}
+
+/// How many answers have this status.
+pub fn with_status(answers: &[Response], status: u16) -> usize {
+    answers.iter().filter(|answer| answer.status == status).count()
+}

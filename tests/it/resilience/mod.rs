@@ -7,11 +7,13 @@ mod breaker_api;
 mod breaker_reloads;
 mod breaker_verdicts;
 mod breakers;
+mod bulkheads;
 mod ejection;
 mod hedges;
+mod limits;
 mod recovery;
 mod retries;
 mod timers;
 mod upgrades;
 
-use asking::{ask, get, in_front_of, metric};
+use asking::{ask, at_once, get, in_front_of, metric, with_status};
