@@ -8,6 +8,7 @@ mod breaker_reloads;
 mod breaker_verdicts;
 mod breakers;
 mod bulkheads;
+mod degradation;
 mod ejection;
 mod hedges;
 mod limits;
