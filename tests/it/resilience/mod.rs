@@ -3,6 +3,7 @@
 mod asking;
 mod watched;
 
+mod affinity;
 mod breaker_api;
 mod breaker_reloads;
 mod breaker_verdicts;
