@@ -9,6 +9,7 @@ mod breaker_reloads;
 mod breaker_verdicts;
 mod breakers;
 mod bulkheads;
+mod changes;
 mod degradation;
 mod ejection;
 mod hedges;
