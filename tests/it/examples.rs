@@ -43,6 +43,11 @@ fn the_shop_tells_the_truth() {
     Page::read("examples/shop").follow();
 }
 
+#[test]
+fn the_example_of_resilience_tells_the_truth() {
+    Page::read("examples/resilience").follow();
+}
+
 /// One README, its folder, and the ports that its file may be given.
 struct Page {
     folder: PathBuf,
