@@ -111,13 +111,3 @@ fn the_dump_tells_them() {
     assert_eq!(json["services"]["db"]["mirror"], serde_json::Value::Null);
     assert_eq!(json["routes"][1]["mirror"], false);
 }
-
-#[test]
-fn the_examples_of_their_page_load() {
-    let page = std::fs::read_to_string("../docs/edge.md").unwrap();
-    let examples: Vec<_> = page.split("```yaml\n").skip(1).collect();
-    assert_eq!(examples.len(), 3);
-    for example in examples {
-        config(example.split("```").next().unwrap());
-    }
-}

@@ -124,16 +124,6 @@ fn a_body_that_cannot_be_sent_is_a_warning() {
 }
 
 #[test]
-fn the_examples_of_the_page_load() {
-    let page = std::fs::read_to_string("../docs/transforms.md").unwrap();
-    let examples: Vec<_> = page.split("```yaml\n").skip(1).collect();
-    assert_eq!(examples.len(), 4);
-    for example in examples {
-        config(example.split("```").next().unwrap());
-    }
-}
-
-#[test]
 fn cookies_are_conditions_and_splits_may_stay() {
     let config = transforms();
     let cookies = &config.routes[1].matches.cookies;
