@@ -176,9 +176,12 @@ impl FromScalar for Share {
         };
         let percent = text.strip_suffix('%').ok_or_else(wrong)?.trim_end();
         let (number, rest) = split(percent).ok_or_else(wrong)?;
-        match rest.is_empty() && (0.0..=100.0).contains(&number) {
-            true => Ok(Self(number / 100.0)),
-            false => Err(wrong()),
+        match rest.is_empty() {
+            true if (0.0..=100.0).contains(&number) => Ok(Self(number / 100.0)),
+            true if number > 100.0 => {
+                Err(Wrong::new(format!("the share {text} is more than 100%")))
+            }
+            _ => Err(wrong()),
         }
     }
 
@@ -274,6 +277,7 @@ mod tests {
         {
             assert_eq!(read::<Share>(text), Ok(Share(share)), "{text}");
         }
+        assert_eq!(read::<Share>("150%").unwrap_err().message, "the share 150% is more than 100%");
         assert!(read::<Share>("5").unwrap_err().hint.unwrap().contains("write 5%"));
         for text in ["101%", "-1%", "-0.1", "half", "%", "5%%", "500"] {
             assert!(read::<Share>(text).is_err(), "{text}");

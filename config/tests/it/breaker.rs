@@ -99,3 +99,10 @@ fn the_dump_shows_what_is_in_force() {
     assert_eq!(dump["routes"][0]["breaker"]["consecutive"], 1);
     assert_eq!(dump["routes"][2]["breaker"], json!(null));
 }
+
+#[test]
+fn a_word_that_is_text_in_yaml_gets_a_hint() {
+    let loaded = super::read("services: { a: { url: 'http://localhost:1', breaker: yes } }");
+    let report = loaded.report.render(&loaded.sources);
+    assert!(report.contains("hint: in YAML 1.2 this is text; write true"), "{report}");
+}

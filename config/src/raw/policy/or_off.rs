@@ -37,6 +37,10 @@ pub(crate) struct Enabled;
 impl FromScalar for Enabled {
     const WHAT: &'static str = "true or false";
 
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        bool::from_text(text).and_then(Self::from_bool)
+    }
+
     fn from_bool(value: bool) -> Result<Self, Wrong> {
         value.then_some(Self).ok_or_else(|| Wrong::new("expected true, found false"))
     }
