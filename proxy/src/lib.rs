@@ -40,7 +40,7 @@ pub use auth::digest;
 pub use body::Outgoing;
 pub use breakers::{
     Breaker, BreakerView, Breakers, Followed, Follower, Permit, Transition, Transitions,
-    watch_breakers,
+    log_breakers, watch_breakers,
 };
 pub use credentials::{Credentials, client_files};
 pub use edge::{Cors, Granted, Mirror, Negotiation, asked_method};

@@ -30,7 +30,7 @@ use stitch_net::{AcceptOptions, Address, Drain, Listener, MockSet, Proxied, Work
 use stitch_proxy::health::Checks;
 use stitch_proxy::{
     AccessLog, Credentials, EventFlow, Gate, OwnAddresses, Proxy, Role, ServicePort, Snapshot,
-    TransparentPort, follow_names, watch_breakers,
+    TransparentPort, follow_names, log_breakers, watch_breakers,
 };
 use tokio::sync::mpsc;
 
@@ -214,11 +214,12 @@ async fn start_events(
     Ok((events, name))
 }
 
-/// Makes time pass for breakers, and ends the streams of those who follow them, which would hold up
+/// Makes time pass for breakers, logs what they do, and ends the streams of those who follow them, which would hold up
 /// the end of the process.
 fn spawn_warden(proxy: &Proxy, drain: &Drain) {
     let (breakers, ending) = (proxy.breakers().clone(), drain.begun());
     tokio::spawn(watch_breakers(breakers.clone()));
+    tokio::spawn(log_breakers(breakers.transitions().follow(None)));
     tokio::spawn(async move {
         ending.cancelled().await;
         breakers.transitions().close();

@@ -259,3 +259,20 @@ fn the_command_line_cannot_open_the_api_without_a_token() {
     assert!([1, 2].contains(&output.code()), "{}", output.stderr);
     assert!(output.stderr.contains("token"), "{}", output.stderr);
 }
+
+#[test]
+fn the_log_tells_when_a_breaker_opens_and_closes() {
+    let stitch = Stitch::up(
+        "services:\n  a:\n    endpoints: [{ path: /bad, response: 500 }]\n    breaker: { consecutive: 2 }\n",
+    );
+    for _ in 0..2 {
+        assert_eq!(http::get(stitch.proxy(), "/bad", &[("host", "a")]).status, 500);
+    }
+    let says = |line: &str| wait_until(PATIENCE, || stitch.stderr().contains(line));
+    let open =
+        "WARN stitch_proxy::breakers::told: the breaker a is open: too many failures in a row";
+    assert!(says(open), "{}", stitch.stderr());
+    let reset = http::send(stitch.admin(), "POST", "/api/breakers/a/reset", &[], b"");
+    assert_eq!(reset.status, 200, "{}", reset.text());
+    assert!(says("the breaker a is closed: reset by the admin API"), "{}", stitch.stderr());
+}

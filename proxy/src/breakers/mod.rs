@@ -9,12 +9,14 @@ mod handle_tests;
 mod registry;
 #[cfg(test)]
 mod stress_tests;
+mod told;
 mod transitions;
 mod view;
 mod warden;
 
 pub use handle::{Breaker, Permit};
 pub use registry::Breakers;
+pub use told::log_breakers;
 pub use transitions::{Followed, Follower, Transition, Transitions};
 pub use view::BreakerView;
 pub use warden::watch_breakers;
