@@ -1,5 +1,6 @@
 //! Whole files through the real loader: fixtures, defaults, includes, watching, robustness, docs.
 
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod balance;
