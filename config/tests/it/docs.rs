@@ -69,6 +69,22 @@ fn over_a_file(overlay: &str) -> Loaded {
 }
 
 #[test]
+fn no_key_has_two_rows_in_a_table() {
+    let reference = reference();
+    let mut keys: Vec<&str> = Vec::new();
+    for line in reference.lines() {
+        match line.strip_prefix("| `").and_then(|row| row.split(" |").next()) {
+            Some(key) => {
+                assert!(!keys.contains(&key), "there are two rows of `{key}");
+                keys.push(key);
+            }
+            None if !line.starts_with('|') => keys.clear(),
+            None => {}
+        }
+    }
+}
+
+#[test]
 fn the_index_names_every_page() {
     let index = fs::read_to_string("../README.md").unwrap();
     for page in pages().iter().filter_map(|page| page.strip_prefix("../docs").ok()) {
