@@ -6,12 +6,6 @@
 
 mod decode;
 mod dump;
-mod dump_auth;
-mod dump_balance;
-mod dump_breaker;
-mod dump_edge;
-mod dump_edits;
-mod dump_limit;
 mod glob;
 mod load;
 mod raw;

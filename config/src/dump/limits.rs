@@ -1,22 +1,15 @@
 //! `rate_limit` and `concurrency` in the dump.
 
-use crate::dump::time;
-use crate::model::{Concurrency, Policies, RateLimit, Setting};
+use super::config::time;
+use super::setting::setting;
+use crate::model::{Concurrency, Policies, RateLimit};
 use serde_json::{Value as Json, json};
 
 /// Adds what was written; a policy that is off is false.
-pub(crate) fn add(out: &mut Json, policies: &Policies) {
+pub(super) fn add(out: &mut Json, policies: &Policies) {
     out["rate_limit"] =
         setting(&policies.rate_limit, |limits| limits.iter().map(rate_limit).collect());
     out["concurrency"] = setting(&policies.concurrency, concurrency);
-}
-
-fn setting<T>(setting: &Setting<T>, dump: impl FnOnce(&T) -> Json) -> Json {
-    match setting {
-        Setting::Inherited => Json::Null,
-        Setting::Off => json!(false),
-        Setting::On(value) => dump(value),
-    }
 }
 
 fn rate_limit(limit: &RateLimit) -> Json {

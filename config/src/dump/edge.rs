@@ -1,22 +1,15 @@
 //! The part of the dump about mirrors, compression and CORS: `null` is inherited, `false` is off.
 
-use crate::dump::time;
-use crate::model::{Cors, Mirror, Origins, Policies, Setting};
+use super::config::time;
+use super::setting::setting;
+use crate::model::{Cors, Mirror, Origins, Policies};
 use serde_json::{Value as Json, json};
 
 /// Adds the policies to what is known of their owner.
-pub(crate) fn add(out: &mut Json, policies: &Policies) {
+pub(super) fn add(out: &mut Json, policies: &Policies) {
     out["mirror"] = setting(&policies.mirror, mirror);
     out["compression"] = setting(&policies.compression, |()| json!(true));
     out["cors"] = setting(&policies.cors, cors);
-}
-
-fn setting<T>(setting: &Setting<T>, show: impl FnOnce(&T) -> Json) -> Json {
-    match setting {
-        Setting::Inherited => Json::Null,
-        Setting::Off => json!(false),
-        Setting::On(value) => show(value),
-    }
 }
 
 fn mirror(mirror: &Mirror) -> Json {

@@ -1,21 +1,14 @@
 //! `balance` and `slow_start` in the dump.
 
-use crate::dump::time;
-use crate::model::{Balance, HashKey, Policies, Setting};
+use super::config::time;
+use super::setting::setting;
+use crate::model::{Balance, HashKey, Policies};
 use serde_json::{Value as Json, json};
 
 /// Adds what was written; a policy that is off is false.
-pub(crate) fn add(out: &mut Json, policies: &Policies) {
+pub(super) fn add(out: &mut Json, policies: &Policies) {
     out["balance"] = setting(&policies.balance, |balance| json!(text(balance)));
     out["slow_start"] = setting(&policies.slow_start, |over| json!(time(*over)));
-}
-
-fn setting<T>(setting: &Setting<T>, dump: impl FnOnce(&T) -> Json) -> Json {
-    match setting {
-        Setting::Inherited => Json::Null,
-        Setting::Off => json!(false),
-        Setting::On(value) => dump(value),
-    }
 }
 
 fn text(balance: &Balance) -> String {

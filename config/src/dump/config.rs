@@ -3,6 +3,7 @@
 //! Masked are the admin token, values whose key sounds like a secret, and user names and passwords
 //! in URLs. Durations are in the notation of the file.
 
+use super::{auth, balance, breaker, edge, edits, limits};
 use crate::data::Data;
 use crate::model::{
     AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
@@ -12,11 +13,10 @@ use crate::model::{
 };
 use crate::overlay::can_change;
 use crate::pattern::PathTemplate;
-use crate::{dump_auth, dump_balance, dump_breaker, dump_edge, dump_edits, dump_limit};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
-pub(crate) const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// The resolved configuration as JSON.
 pub fn dump(config: &Config) -> Json {
@@ -162,7 +162,7 @@ fn dump_service(service: &Service) -> Json {
             "request": service.timeout.request.map(time),
             "idle": time(service.timeout.idle),
         },
-        "auth": dump_auth::auth(&service.policies.auth),
+        "auth": auth::auth(&service.policies.auth),
         "endpoints": service.endpoints.iter().map(|e| dump_endpoint(e)).collect::<Vec<_>>(),
         "nats_subscribe": service.subscriptions.iter().map(|s| dump_subscription(s)).collect::<Vec<_>>(),
         "command": service.command.as_ref().map(|command| {
@@ -178,11 +178,11 @@ fn dump_service(service: &Service) -> Json {
         "depends_on": service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>(),
         "health": health(service),
     });
-    dump_breaker::add(&mut out, &service.policies);
-    dump_edits::edits(&mut out, &service.policies);
-    dump_edge::add(&mut out, &service.policies);
-    dump_limit::add(&mut out, &service.policies);
-    dump_balance::add(&mut out, &service.policies);
+    breaker::add(&mut out, &service.policies);
+    edits::edits(&mut out, &service.policies);
+    edge::add(&mut out, &service.policies);
+    limits::add(&mut out, &service.policies);
+    balance::add(&mut out, &service.policies);
     out
 }
 
@@ -283,7 +283,7 @@ fn dump_route(route: &Route) -> Json {
             "cookies": cookies.collect::<Vec<_>>(),
         },
         "priority": route.priority,
-        "auth": dump_auth::auth(&route.policies.auth),
+        "auth": auth::auth(&route.policies.auth),
         "timeout": {
             "connect": route.timeout.connect.map(time),
             "first_byte": route.timeout.first_byte.map(time),
@@ -292,7 +292,7 @@ fn dump_route(route: &Route) -> Json {
             "idle": route.timeout.idle.map(time),
         },
     });
-    dump_edge::add(&mut out, &route.policies);
+    edge::add(&mut out, &route.policies);
     match &route.action {
         RouteAction::Services { targets, rewrite, sticky } => {
             let targets = targets
@@ -305,17 +305,17 @@ fn dump_route(route: &Route) -> Json {
         RouteAction::Redirect { to, status } => {
             out["redirect"] = json!({ "to": to.as_str(), "status": status });
         }
-        RouteAction::Respond(respond) => out["respond"] = dump_edits::respond(respond),
+        RouteAction::Respond(respond) => out["respond"] = edits::respond(respond),
         RouteAction::Stitch => out["to"] = json!("stitch"),
     }
-    dump_breaker::add(&mut out, &route.policies);
-    dump_edits::edits(&mut out, &route.policies);
-    dump_limit::add(&mut out, &route.policies);
+    breaker::add(&mut out, &route.policies);
+    edits::edits(&mut out, &route.policies);
+    limits::add(&mut out, &route.policies);
     out
 }
 
 /// A duration in the largest unit that leaves no fraction.
-pub(crate) fn time(duration: Duration) -> String {
+pub(super) fn time(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),
@@ -337,12 +337,12 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-pub(crate) fn masked_text(key: &str, value: &str) -> String {
+pub(super) fn masked_text(key: &str, value: &str) -> String {
     if is_secret(key) { MASK.to_owned() } else { masked_url(value) }
 }
 
 /// Masks values by key, all the way down, and `NAME=value` entries of lists.
-pub(crate) fn masked_data(key: &str, data: &Data) -> Json {
+pub(super) fn masked_data(key: &str, data: &Data) -> Json {
     match data {
         Data::Null => Json::Null,
         Data::Map(entries) => Json::Object(

@@ -1,11 +1,11 @@
 //! `auth` in the dump: who may come in, without what they are let in by.
 
-use crate::dump::{MASK, time};
+use super::config::{MASK, time};
 use crate::model::{Auth, Jwks, KeyPlace, Setting};
 use serde_json::{Value as Json, json};
 
 /// What `auth` says, with every secret and every hash masked.
-pub(crate) fn auth(setting: &Setting<Auth>) -> Json {
+pub(super) fn auth(setting: &Setting<Auth>) -> Json {
     let auth = match setting {
         Setting::Inherited => return Json::Null,
         Setting::Off => return json!("none"),

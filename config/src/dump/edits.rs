@@ -1,13 +1,13 @@
 //! `headers`, `body`, `fallback` and `respond` in the dump, with values whose name sounds like a
 //! secret masked.
 
-use crate::dump::{masked_data, masked_text};
+use super::config::{masked_data, masked_text};
 use crate::model::{BodyEdit, BodyEdits, HeaderEdit, HeaderEdits, Policies, Respond, Setting};
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
 /// Puts the edits of a service or route into its dump: null is inherited, `none` is off.
-pub(crate) fn edits(out: &mut Json, policies: &Policies) {
+pub(super) fn edits(out: &mut Json, policies: &Policies) {
     out["headers"] = setting(&policies.headers, headers);
     out["body"] = setting(&policies.body, body);
     out["fallback"] = setting(&policies.fallback, respond);
@@ -59,7 +59,7 @@ fn body(edits: &BodyEdits) -> Json {
 }
 
 /// An answer of the proxy's own.
-pub(crate) fn respond(respond: &Respond) -> Json {
+pub(super) fn respond(respond: &Respond) -> Json {
     let headers = respond
         .headers
         .iter()

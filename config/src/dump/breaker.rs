@@ -1,21 +1,14 @@
 //! `breaker` and `eject` in the dump.
 
-use crate::dump::time;
-use crate::model::{Breaker, Eject, Policies, Setting};
+use super::config::time;
+use super::setting::setting;
+use crate::model::{Breaker, Eject, Policies};
 use serde_json::{Value as Json, json};
 
 /// Adds what was written; a policy that is off is false.
-pub(crate) fn add(out: &mut Json, policies: &Policies) {
+pub(super) fn add(out: &mut Json, policies: &Policies) {
     out["breaker"] = setting(&policies.breaker, breaker);
     out["eject"] = setting(&policies.eject, eject);
-}
-
-fn setting<T>(setting: &Setting<T>, dump: impl FnOnce(&T) -> Json) -> Json {
-    match setting {
-        Setting::Inherited => Json::Null,
-        Setting::Off => json!(false),
-        Setting::On(value) => dump(value),
-    }
 }
 
 fn breaker(breaker: &Breaker) -> Json {
