@@ -22,9 +22,10 @@ pub mod pattern;
 pub mod place;
 pub mod problem;
 pub mod watch;
+pub mod words;
 
 pub use data::Data;
-pub use dump::{dump, dump_policies, masked};
+pub use dump::{dump, dump_match, dump_policies, dump_route_policies, masked};
 pub use load::{Loaded, load, load_text, load_with};
 pub use model::Config;
 pub use place::{Place, Sources};

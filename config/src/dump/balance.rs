@@ -11,7 +11,8 @@ pub(super) fn add(out: &mut Json, policies: &Policies) {
     out["slow_start"] = setting(&policies.slow_start, |over| json!(time(*over)));
 }
 
-fn text(balance: &Balance) -> String {
+/// As it is written.
+pub(crate) fn text(balance: &Balance) -> String {
     match balance {
         Balance::LeastRequest => "least_request".to_owned(),
         Balance::RoundRobin => "round_robin".to_owned(),

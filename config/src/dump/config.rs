@@ -3,7 +3,7 @@
 //! Masked are the admin token, values whose key sounds like a secret, and user names and passwords
 //! in URLs. Durations are in the notation of the file.
 
-use super::{auth, balance, breaker, edge, edits, limits};
+use super::{auth, balance, breaker, edge, edits, limits, retry};
 use crate::data::Data;
 use crate::model::{
     AccessLogFormat, AccessLogOnly, AccessLogTarget, AllowRule, Certificate, Config, DelayRange,
@@ -47,6 +47,29 @@ pub fn dump_policies(service: &Service) -> Json {
         keys.retain(|key, _| can_change(key));
     }
     all
+}
+
+/// The policies that a route has for itself, with its timers; without those that it leaves to the
+/// services.
+pub fn dump_route_policies(route: &Route) -> Json {
+    let mut all = dump_route(route);
+    if let Some(keys) = all.as_object_mut() {
+        keys.retain(|key, value| can_change(key) && !value.is_null());
+        if let Some(timers) = keys.get_mut("timeout").and_then(Json::as_object_mut) {
+            timers.retain(|_, value| !value.is_null());
+        }
+        keys.retain(|_, value| value.as_object().is_none_or(|entries| !entries.is_empty()));
+    }
+    all
+}
+
+/// What a route asks of a request.
+pub fn dump_match(route: &Route) -> Json {
+    let mut whole = dump_route(route)["match"].take();
+    if let Some(keys) = whole.as_object_mut() {
+        keys.retain(|_, value| value.as_array().is_none_or(|entries| !entries.is_empty()));
+    }
+    whole
 }
 
 /// A value of a policy as written, secrets masked: by the names of keys, and all that `auth` holds.
@@ -178,6 +201,7 @@ fn dump_service(service: &Service) -> Json {
         "depends_on": service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>(),
         "health": health(service),
     });
+    retry::add(&mut out, &service.policies);
     breaker::add(&mut out, &service.policies);
     edits::edits(&mut out, &service.policies);
     edge::add(&mut out, &service.policies);
@@ -308,6 +332,7 @@ fn dump_route(route: &Route) -> Json {
         RouteAction::Respond(respond) => out["respond"] = edits::respond(respond),
         RouteAction::Stitch => out["to"] = json!("stitch"),
     }
+    retry::add(&mut out, &route.policies);
     breaker::add(&mut out, &route.policies);
     edits::edits(&mut out, &route.policies);
     limits::add(&mut out, &route.policies);
@@ -315,7 +340,7 @@ fn dump_route(route: &Route) -> Json {
 }
 
 /// A duration in the largest unit that leaves no fraction.
-pub(super) fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),

@@ -7,6 +7,10 @@ mod config;
 mod edge;
 mod edits;
 mod limits;
+mod retry;
 mod setting;
 
-pub use config::{dump, dump_policies, masked};
+pub(crate) use balance::text as balance_text;
+pub(crate) use config::time;
+pub use config::{dump, dump_match, dump_policies, dump_route_policies, masked};
+pub(crate) use retry::after;

@@ -36,6 +36,8 @@ mod robust;
 mod transforms;
 #[cfg(test)]
 mod watch;
+#[cfg(test)]
+mod words;
 
 use stitch_config::{Config, Loaded, load_text};
 

@@ -65,6 +65,32 @@ impl Default for RetryOn {
 }
 
 impl RetryOn {
+    /// Codes of gRPC by their names; the numbers are the positions.
+    pub const GRPC: [&'static str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+
+    /// The codes by their names.
+    pub fn grpc_names(&self) -> impl Iterator<Item = &'static str> {
+        self.grpc.iter().filter_map(|code| Self::GRPC.get(usize::from(*code)).copied())
+    }
+
     /// Whether an answer with this status is worth another attempt.
     pub fn status(&self, status: u16) -> bool {
         (self.all_5xx && status >= 500) || self.statuses.contains(&status)

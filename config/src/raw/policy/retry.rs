@@ -1,7 +1,7 @@
 //! `retry:` as typed.
 
 use crate::decode::{At, FromScalar, Many, Share, ShortOr, Wrong, record, scalars};
-use crate::model::{DelayRange, HedgeAfter};
+use crate::model::{DelayRange, HedgeAfter, RetryOn};
 use crate::near;
 use serde_json::{Number, Value as Json, json};
 use std::time::Duration;
@@ -51,27 +51,6 @@ pub(crate) enum RetryCondition {
     Grpc(u8),
 }
 
-/// Codes of gRPC by their names (the numbers are the positions).
-const GRPC: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 impl FromScalar for RetryCondition {
     const WHAT: &'static str = "connect, reset, timeout, 5xx, a status or a gRPC code";
 
@@ -82,11 +61,11 @@ impl FromScalar for RetryCondition {
             "reset" => Self::Reset,
             "timeout" => Self::Timeout,
             "5xx" => Self::All5xx,
-            _ => match GRPC.iter().position(|name| *name == text) {
+            _ => match RetryOn::GRPC.iter().position(|name| *name == text) {
                 Some(0) => return Err(Wrong::new("OK is no reason to try again")),
                 Some(code) => Self::Grpc(u8::try_from(code).unwrap_or(u8::MAX)),
                 None => {
-                    let hint = near::suggest("words", text, words.into_iter().chain(GRPC));
+                    let hint = near::suggest("words", text, words.into_iter().chain(RetryOn::GRPC));
                     return Err(Wrong::new(format!("unknown condition {text:?}")).hint(hint));
                 }
             },
@@ -105,7 +84,7 @@ impl FromScalar for RetryCondition {
     fn json_schema() -> Json {
         json!({ "anyOf": [
             { "enum": ["connect", "reset", "timeout", "5xx"] },
-            { "enum": &GRPC[1..] },
+            { "enum": &RetryOn::GRPC[1..] },
             { "type": "integer", "minimum": 400, "maximum": 599 },
         ]})
     }
