@@ -49,6 +49,8 @@ impl View for Process {
             subscriptions: vec![],
             counters: Counters::Requests(Reading { requests: 3, mock: 3, ..Reading::default() }),
             policies: json!({ "mode": mode }),
+            state: None,
+            routes: vec![],
             overrides: Map::new(),
             command: None,
         }]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use stitch_proxy::{Reading, TcpReading};
+use stitch_proxy::{PlanView, Reading, TcpReading};
 
 /// One service, as `/api/services` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +30,12 @@ pub struct ServiceView {
     pub counters: Counters,
     /// The policies in force, with what else can be changed at run time.
     pub policies: Value,
+    /// What those of them do now that have a state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PlanView>,
+    /// The routes to it that have policies of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteView>,
     /// What was changed at run time, as it would be written; `null` where the file's value is taken
     /// away. Secrets are masked.
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -37,6 +43,23 @@ pub struct ServiceView {
     /// The program that we run for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Value>,
+}
+
+/// A route with policies of its own, on the page of a service that it leads to.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteView {
+    /// The route's id.
+    pub id: String,
+    /// What its policies are called, in metrics and as a breaker: `service@route`.
+    pub plan: String,
+    /// What it asks of a request.
+    #[serde(rename = "match")]
+    pub matches: Value,
+    /// Its own policies; all others are the service's.
+    pub policies: Value,
+    /// What its policies do now, the service's among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PlanView>,
 }
 
 /// Counters by what a service is spoken to in.

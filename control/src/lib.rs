@@ -17,7 +17,8 @@ mod prometheus;
 
 pub use admin::{Admin, AdminGate, View};
 pub use api::{
-    Change, ChangeProblem, ChangeRefused, Counters, EndpointView, ServiceView, SetModeRefused,
+    Change, ChangeProblem, ChangeRefused, Counters, EndpointView, RouteView, ServiceView,
+    SetModeRefused,
 };
 pub use health::Readiness;
 pub use prometheus::Metrics;

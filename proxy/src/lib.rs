@@ -43,11 +43,11 @@ pub use breakers::{
     log_breakers, watch_breakers,
 };
 pub use credentials::{Credentials, client_files};
-pub use edge::{Cors, Granted, Mirror, Negotiation, asked_method};
+pub use edge::{Cors, Granted, Mirror, MirrorView, Negotiation, asked_method};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;
-pub use plan::PlanView;
+pub use plan::{PlanView, RetryView, RoutePlan};
 pub use policy::breaker;
 pub use proxy::{Builtin, EventFlow, Gate, Proxy};
 pub use relay::{ServicePort, TcpReading, TcpServices, TcpStats};

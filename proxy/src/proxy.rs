@@ -75,11 +75,11 @@ impl Proxy {
     pub fn publish_metrics(&self) {
         self.nobody.stats.publish();
         self.breakers.publish();
-        self.snapshot().kept.limiters.publish();
         if !self.nobody.tcp.is_unused() {
             self.nobody.tcp.publish(&self.nobody.name);
         }
         let snapshot = self.snapshot();
+        snapshot.kept.limiters.publish();
         for service in &snapshot.services {
             service.state.publish();
             service.endpoints.publish(&service.declared.name, Instant::now());

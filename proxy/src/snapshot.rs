@@ -4,11 +4,12 @@ use crate::breakers::Breakers;
 use crate::credentials::Credentials;
 use crate::edit::Respond;
 use crate::forward::{ForwardPolicy, OwnAddresses};
-use crate::plan::{Blueprint, Compiling, Kept, Plan, PlanView, Plans};
+use crate::plan::{Blueprint, Compiling, Kept, Plan, Plans, RoutePlan};
 use crate::relay::TcpServices;
 use crate::route::{RouteTable, Routed};
 use crate::service::Service;
 use hashbrown::{HashMap, HashSet};
+use http::Method;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
@@ -175,13 +176,22 @@ impl Snapshot {
         self.kept.limiters.retain();
     }
 
-    /// The policies of the routes to a service that have some of their own, as the API shows them.
-    pub fn route_plans(&self, service: &str, now: Instant) -> Vec<PlanView> {
-        let of_service = |id: &str| id.split('@').next() == Some(service);
-        let plans = self.plans.values().filter(|plan| of_service(&plan.id));
-        let mut views: Vec<_> = plans.filter_map(|plan| plan.view(now)).collect();
-        views.sort_by(|one, other| one.id.cmp(&other.id));
-        views
+    /// The routes to a service that have policies of their own, in file order.
+    pub fn route_plans(&self, service: &Service, now: Instant) -> Vec<RoutePlan> {
+        let mut plans = Vec::new();
+        for routed in self.routes.all() {
+            let RouteTarget::Services(_, targets) = &routed.target else { continue };
+            let is_own = |target: &&Target| {
+                target.service.declared.name == service.declared.name
+                    && !Arc::ptr_eq(&target.plan, &service.plan)
+            };
+            plans.extend(targets.iter().filter(is_own).map(|target| RoutePlan {
+                route: routed.route.clone(),
+                id: target.plan.id.clone(),
+                state: target.plan.view(now),
+            }));
+        }
+        plans
     }
 
     /// Hands the numbers of all plans to the metrics facade.
@@ -204,6 +214,15 @@ impl Snapshot {
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.by_name.get(name)
+    }
+
+    /// The service with policies whose mock has this path.
+    pub(crate) fn governed_mock(&self, method: &Method, path: &str) -> Option<&Arc<Service>> {
+        if !self.governs_mocks {
+            return None;
+        }
+        let service = self.service(self.everything.0.whose(method, path)?);
+        service.filter(|service| service.plan.governing.is_some())
     }
 
     /// The service whose url is at this authority. `localhost` and loopback addresses are one host.

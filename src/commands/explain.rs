@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use stitch_config::Config;
 use stitch_config::model::{ListenAddress, Mode, Service};
+use stitch_config::words;
 use stitch_mockd::Engine;
 use stitch_net::Body;
 use stitch_proxy::{Candidate, Credentials, Explanation, OwnAddresses, Role, Snapshot, explain};
@@ -25,6 +26,9 @@ struct Story {
     /// What becomes of the client's TLS, where it begins one.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<Handshake>,
+    /// The overlay file, where one changes what the file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed_by: Option<String>,
     /// Every real endpoint of the services, and what is spoken there.
     upstreams: Vec<Spoken>,
     /// What the mock of each service says; one entry for fallthrough.
@@ -33,6 +37,7 @@ struct Story {
 
 pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let mut loaded = file::load(&args.file);
+    let overlay = loaded.overlay_name();
     let engine = Engine::compile(&loaded.config, 0, None, &mut loaded.report);
     if loaded.report.has_errors() {
         loaded.tell();
@@ -40,10 +45,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     }
     let config = Arc::new(loaded.config);
     let snapshot = compile(&config, &engine);
-    let story = match handshake::bytes(&snapshot, &args.url) {
+    let mut story = match handshake::bytes(&snapshot, &args.url) {
         Some((service, rule)) => of_bytes(service, rule, args),
         None => of_request(&snapshot, &engine, args)?,
     };
+    story.changed_by = overlay;
     match args.format.format {
         Format::Json => {
             output::print_line(&serde_json::to_string(&story).map_err(Failure::runtime)?)?;
@@ -55,13 +61,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
 
 /// What a service of bytes takes, it takes without a look.
 fn of_bytes(service: &Service, rule: &str, args: &ExplainArgs) -> Story {
-    let timeout = service.timeout;
     let candidate = Candidate {
         service: service.name.to_string(),
         share: None,
         mode: service.mode.as_str(),
         endpoints: service.upstreams.iter().map(ToString::to_string).collect(),
-        timeout: format!("connect {:?}, idle {:?}", timeout.connect, timeout.idle),
+        policies: stitch_config::dump_policies(service),
+        in_words: words::in_force(service),
     };
     let proxy = Explanation {
         rule: rule.to_owned(),
@@ -70,7 +76,8 @@ fn of_bytes(service: &Service, rule: &str, args: &ExplainArgs) -> Story {
         ..Explanation::default()
     };
     let client = Handshake::of_bytes(&args.url);
-    Story { proxy, client, upstreams: Spoken::of(service).collect(), mocks: Vec::new() }
+    let upstreams = Spoken::of(service).collect();
+    Story { proxy, client, changed_by: None, upstreams, mocks: Vec::new() }
 }
 
 /// The file as the proxy would see it.
@@ -90,7 +97,7 @@ fn of_request(snapshot: &Snapshot, engine: &Engine, args: &ExplainArgs) -> Resul
     let mocks = if unread { Vec::new() } else { mocks(&proxy, engine, &request) };
     let services = proxy.services.iter().filter_map(|it| config.service(&it.service));
     let upstreams = services.flat_map(|service| Spoken::of(service)).collect();
-    Ok(Story { proxy, client, upstreams, mocks })
+    Ok(Story { proxy, client, changed_by: None, upstreams, mocks })
 }
 
 /// The request as it would arrive, and at which kind of listener: a URL on a service's own port
@@ -129,6 +136,10 @@ fn mocks(
     request: &Request<Body>,
 ) -> Vec<stitch_mockd::Explanation> {
     let path = proxy.path.as_deref().unwrap_or(request.uri().path());
+    // A browser's question that `cors` answers gets no further.
+    if answered_by_cors(proxy) {
+        return Vec::new();
+    }
     if proxy.services.is_empty() && proxy.note.is_none() {
         return vec![engine.explain(None, request.method(), path)];
     }
@@ -139,12 +150,32 @@ fn mocks(
         .collect()
 }
 
+fn answered_by_cors(proxy: &Explanation) -> bool {
+    let has_cors = |it: &Candidate| it.in_words.iter().any(|policy| policy.key == "cors");
+    proxy.preflight.is_some() && !proxy.services.is_empty() && proxy.services.iter().all(has_cors)
+}
+
 fn render(story: &Story) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(text, "{key:<10} {value}");
     };
     line("rule", &story.proxy.rule);
+    if let Some(overlay) = &story.changed_by {
+        line("file", &format!("with changes from {overlay}"));
+    }
+    if let Some(method) = &story.proxy.preflight {
+        line(
+            "preflight",
+            &format!(
+                "about {method}{}",
+                match answered_by_cors(&story.proxy) {
+                    true => "; answered by cors",
+                    false => "",
+                }
+            ),
+        );
+    }
     if let Some(Handshake { tls, why }) = &story.client {
         line("tls", &format!("{}: {why}", tls.words()));
     }
@@ -165,8 +196,15 @@ fn render(story: &Story) -> String {
             let words = if unread && !spoken.is_bytes() { &spoken.url } else { &spoken.words() };
             line("real", words);
         }
-        if own.count() > 0 {
-            line("timeout", &candidate.timeout);
+        let is_real = own.clone().next().is_some();
+        // Of what nobody reads, only the timers of its connection are in force.
+        let bytes = own.clone().any(Spoken::is_bytes);
+        for policy in &candidate.in_words {
+            let is_timer = policy.key == "timeout";
+            let in_force = if is_timer { is_real } else { bytes || !unread };
+            if in_force {
+                line(policy.key, &policy.says);
+            }
         }
     }
     if let Some(path) = story.proxy.path.as_ref().filter(|_| !unread) {

@@ -25,7 +25,8 @@ fn found(services: &[&str], route: bool) -> Explanation {
         share: None,
         mode: "real",
         endpoints: Vec::new(),
-        timeout: String::new(),
+        policies: serde_json::Value::Null,
+        in_words: Vec::new(),
     };
     Explanation {
         services: services.iter().map(candidate).collect(),

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use stitch_config::model::{Kind, Mode, Service};
 use stitch_control::{
-    Change, ChangeRefused, Counters, EndpointView, ServiceView, SetModeRefused, View,
+    Change, ChangeRefused, Counters, EndpointView, RouteView, ServiceView, SetModeRefused, View,
 };
 use stitch_net::mock::BoxFuture;
-use stitch_proxy::{Breakers, Reading};
+use stitch_proxy::{Breakers, Reading, RoutePlan, Snapshot};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -25,6 +25,7 @@ impl View for Running {
         let mocks = self.engine.load().services();
         let commands = self.supervisor.get().map(Supervisor::states).unwrap_or_default();
         let run_time = self.run_time();
+        let now = Instant::now();
         let view = |declared: &Arc<Service>| {
             let name = &*declared.name;
             let service = snapshot.service(name);
@@ -44,7 +45,7 @@ impl View for Running {
                 urls: self.urls(declared),
                 upstreams: service
                     .or(tcp)
-                    .map(|service| service.endpoints.view(Instant::now()))
+                    .map(|service| service.endpoints.view(now))
                     .unwrap_or_default(),
                 endpoints: endpoints.unwrap_or_default(),
                 subscriptions: declared.subscriptions.iter().map(|s| s.subject.clone()).collect(),
@@ -54,6 +55,8 @@ impl View for Running {
                     (None, None) => Counters::Requests(Reading::default()),
                 },
                 policies: stitch_config::dump_policies(declared),
+                state: service.and_then(|service| service.plan_view(now)),
+                routes: service.map_or_else(Vec::new, |service| routes(&snapshot, service, now)),
                 overrides,
                 command: command.map(|command| json!(command)),
             }
@@ -110,6 +113,19 @@ impl Running {
         let names = snapshot.config.services.iter().map(|service| &*service.name);
         stitch_config::near::nearest(name, names).map(str::to_owned)
     }
+}
+
+/// The routes to a service that have policies of their own.
+fn routes(snapshot: &Snapshot, service: &stitch_proxy::Service, now: Instant) -> Vec<RouteView> {
+    let plans = snapshot.route_plans(service, now).into_iter();
+    let view = |plan: RoutePlan| RouteView {
+        id: plan.route.id.to_string(),
+        plan: plan.id.to_string(),
+        matches: stitch_config::dump_match(&plan.route),
+        policies: stitch_config::dump_route_policies(&plan.route),
+        state: plan.state,
+    };
+    plans.map(view).collect()
 }
 
 fn endpoint(info: &stitch_mockd::EndpointInfo) -> EndpointView {

@@ -247,7 +247,7 @@ fn explain_says_what_becomes_of_tls_and_what_is_spoken() {
     has(&elsewhere, &["passed on unread: to elsewhere.example:443, which nothing declares"]);
     has(&explain(false, &["http://grpc/a.B/C"]), &["h2c://localhost:50051 (HTTP/2 without TLS)"]);
     let bytes = explain(false, &["https://db/"]);
-    has(&bytes, &["type tcp", "tls://db.example.com:5432 (any bytes inside TLS", "idle 300s"]);
+    has(&bytes, &["type tcp", "tls://db.example.com:5432 (any bytes inside TLS", "idle 5m"]);
 
     let json = |intercept, url| -> Value {
         serde_json::from_str(&explain(intercept, &[url, "--format", "json"])).unwrap()

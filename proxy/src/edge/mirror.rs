@@ -9,6 +9,7 @@ use http::header::UPGRADE;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use serde::Serialize;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -41,6 +42,23 @@ struct State {
     counts: [AtomicU64; Outcome::ALL.len()],
     /// How many of them the metrics know.
     told: [AtomicU64; Outcome::ALL.len()],
+}
+
+/// What a mirror says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MirrorView {
+    /// The service that copies go to.
+    pub to: Arc<str>,
+    /// Copies on their way.
+    pub in_flight: u32,
+    /// Copies that were answered.
+    pub sent: u64,
+    /// Copies for which there was no place, or whose original broke off.
+    pub dropped: u64,
+    /// Requests too large to be copied.
+    pub too_large: u64,
+    /// Copies that nobody answered.
+    pub failed: u64,
 }
 
 /// What became of a request that was chosen to be copied.
@@ -91,18 +109,25 @@ impl Mirror {
     }
 
     /// Sends a copy of a request that is about to be sent, if `draw`, uniform from 0 to 1, is within
-    /// the share. The request's body may be replaced by one that is copied as it is read. Must be
-    /// called within a runtime, once per request, and not for upgrades.
-    pub fn tee(self: &Arc<Self>, request: &mut Request<Body>, flow: &Arc<dyn Flow>, draw: f64) {
+    /// the share, and says whether it does. The request's body may be replaced by one that is copied
+    /// as it is read. Must be called within a runtime, once per request, and not for upgrades.
+    pub fn tee(
+        self: &Arc<Self>,
+        request: &mut Request<Body>,
+        flow: &Arc<dyn Flow>,
+        draw: f64,
+    ) -> bool {
         if draw >= self.share && self.share < 1.0 || is_exempt(request) {
-            return;
+            return false;
         }
         let least = request.body().size_hint().lower();
         if least > self.max_body {
-            return self.state.count(Outcome::TooLarge);
+            self.state.count(Outcome::TooLarge);
+            return false;
         }
         let Some(place) = Place::take(&self.state, self.max) else {
-            return self.state.count(Outcome::Dropped);
+            self.state.count(Outcome::Dropped);
+            return false;
         };
         let (body, fate) = self.copy_body(request);
         let mut copy = Request::new(body);
@@ -123,6 +148,25 @@ impl Mirror {
             };
             place.state.count(outcome);
         });
+        true
+    }
+
+    /// The service that copies go to.
+    pub fn to(&self) -> &Arc<str> {
+        &self.to
+    }
+
+    /// How it is now.
+    pub fn view(&self) -> MirrorView {
+        let count = |outcome| self.state.counts[outcome as usize].load(Ordering::Relaxed);
+        MirrorView {
+            to: self.to.clone(),
+            in_flight: self.state.in_flight.load(Ordering::Relaxed),
+            sent: count(Outcome::Sent),
+            dropped: count(Outcome::Dropped),
+            too_large: count(Outcome::TooLarge),
+            failed: count(Outcome::Failed),
+        }
     }
 
     /// The copy's body. Bytes that are here already are shared.

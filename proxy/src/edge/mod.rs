@@ -9,4 +9,4 @@ mod teeing;
 
 pub use compression::Negotiation;
 pub use cors::{Cors, Granted, asked_method};
-pub use mirror::Mirror;
+pub use mirror::{Mirror, MirrorView};

@@ -176,13 +176,9 @@ fn decide_for<'s>(
 
 /// The service whose mock has the path of a request that nothing else claims, if it has policies.
 fn governed_mock<'s>(snapshot: &'s Snapshot, call: &Call) -> Option<&'s Arc<Service>> {
-    if !snapshot.governs_mocks {
-        return None;
-    }
     let asked = asked_method(&call.request);
     let method = asked.as_ref().unwrap_or(call.request.method());
-    let name = snapshot.everything.0.whose(method, call.request.uri().path())?;
-    snapshot.service(name).filter(|service| service.plan.governing.is_some())
+    snapshot.governed_mock(method, call.request.uri().path())
 }
 
 /// Follows a route.

@@ -63,13 +63,17 @@ fn bulkheads_tell_how_full_they_are() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(bulkhead.enter()).is_err());
     metrics::with_local_recorder(&series, || {
-        bulkhead.publish("users");
-        bulkhead.publish("users");
+        bulkhead.publish("users", "users@api");
+        bulkhead.publish("users", "users@api");
     });
     for (name, value) in [("in_flight", 1.0), ("limit", 1.0), ("queued", 0.0)] {
-        let told = series.gauge(&format!("stitch_concurrency_{name}{{service=users}}"));
+        let told =
+            series.gauge(&format!("stitch_concurrency_{name}{{service=users,policy=users@api}}"));
         assert!((told - value).abs() < 0.1, "{name} is {told}");
     }
     let rejected = series.counters("stitch_concurrency_rejected_total");
-    assert_eq!(rejected, [("stitch_concurrency_rejected_total{service=users}".to_owned(), 1)]);
+    assert_eq!(
+        rejected,
+        [("stitch_concurrency_rejected_total{service=users,policy=users@api}".to_owned(), 1)]
+    );
 }

@@ -1,6 +1,7 @@
 //! Plans as requests meet them.
 
 use super::blueprint::Blueprint;
+use super::view::RetryView;
 use crate::auth::Auth;
 use crate::breakers::Breaker;
 use crate::edge::{Cors, Mirror};
@@ -109,29 +110,42 @@ impl Plan {
         }
     }
 
-    /// Hands the numbers to the metrics facade, but for those that are `base`'s.
+    /// Hands the numbers to the metrics facade. What a route shares with its service is the
+    /// service's to tell: it would count twice.
     pub fn publish(&self, service: &str, base: Option<&Self>) {
         let Some(governing) = &self.governing else { return };
         let base = base.and_then(|base| base.governing.as_deref()).unwrap_or(&Governing::NONE);
-        if let Some(retries) = &governing.retries {
-            let theirs = base.retries.as_ref();
-            if theirs.is_none_or(|theirs| !Arc::ptr_eq(&theirs.state, &retries.state)) {
-                retries.state.publish(&self.id, service);
-            }
+        let counted = base.retries.as_ref().map(|retries| &retries.state);
+        if let Some(Retries { state, .. }) = &governing.retries
+            && counted.is_none_or(|counted| !Arc::ptr_eq(counted, state))
+        {
+            state.publish(&self.id, service);
         }
-        if let Some(bulkhead) = &governing.bulkhead {
-            let theirs = base.bulkhead.as_ref();
-            if theirs.is_none_or(|theirs| !Arc::ptr_eq(theirs, bulkhead)) {
-                bulkhead.publish(&self.id);
-            }
+        if let Some(bulkhead) = own(governing.bulkhead.as_ref(), base.bulkhead.as_ref()) {
+            bulkhead.publish(service, &self.id);
         }
-        if let Some(mirror) = &governing.mirror {
+        if let Some(mirror) = own(governing.mirror.as_ref(), base.mirror.as_ref()) {
             mirror.publish(service);
         }
     }
 }
 
+/// What is not the service's, too.
+fn own<'a, T>(here: Option<&'a Arc<T>>, base: Option<&Arc<T>>) -> Option<&'a Arc<T>> {
+    here.filter(|here| base.is_none_or(|base| !Arc::ptr_eq(base, here)))
+}
+
 impl RetryState {
+    /// The numbers now.
+    pub fn view(&self) -> RetryView {
+        RetryView {
+            retried: self.retried.load(Ordering::Relaxed),
+            denied_by_budget: self.denied.load(Ordering::Relaxed),
+            hedged: self.hedged.load(Ordering::Relaxed),
+            hedges_won: self.hedges_won.load(Ordering::Relaxed),
+        }
+    }
+
     fn publish(&self, id: &str, service: &str) {
         for (outcome, count) in [
             ("retried", &self.retried),

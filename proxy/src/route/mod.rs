@@ -5,6 +5,7 @@ mod decide;
 mod split;
 mod table;
 
+pub(crate) use cookies::cookies;
 pub use decide::{Decision, Role, decide};
 pub(crate) use split::{draw, set_cookie, stay};
 pub(crate) use table::query_pairs;

@@ -24,6 +24,8 @@ pub struct Routed<T> {
 /// All routes of one kind (with or without hosts).
 #[derive(Debug)]
 pub struct RouteTable<T> {
+    /// In file order.
+    all: Vec<Arc<Routed<T>>>,
     /// Highest priority first.
     levels: Vec<Level<T>>,
 }
@@ -44,6 +46,7 @@ impl<T> RouteTable<T> {
     /// Compiles routes, given in file order.
     pub fn new(routes: impl IntoIterator<Item = Routed<T>>) -> Self {
         let mut routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
+        let all = routes.clone();
         // Stable: file order stays among equals.
         routes.sort_by_key(|routed| std::cmp::Reverse(conditions(&routed.route.matches)));
         let mut levels: BTreeMap<_, Level<T>> = BTreeMap::new();
@@ -62,7 +65,12 @@ impl<T> RouteTable<T> {
                 }
             }
         }
-        Self { levels: levels.into_values().collect() }
+        Self { all, levels: levels.into_values().collect() }
+    }
+
+    /// Every route, in file order.
+    pub fn all(&self) -> &[Arc<Routed<T>>] {
+        &self.all
     }
 
     /// The route that names this host and claims the request.

@@ -59,9 +59,9 @@ impl Bulkhead {
         }
     }
 
-    /// Hands the numbers to the metrics facade under this `service` label; called before they are
-    /// scraped.
-    pub fn publish(&self, service: &str) {
+    /// Hands the numbers to the metrics facade under this service, and the plan that it is part of;
+    /// called before they are scraped.
+    pub fn publish(&self, service: &str, policy: &str) {
         let view = self.view();
         #[expect(clippy::cast_precision_loss, reason = "a queue is short")]
         let queued = view.queued as f64;
@@ -70,9 +70,11 @@ impl Bulkhead {
             ("stitch_concurrency_limit", f64::from(view.limit)),
             ("stitch_concurrency_queued", queued),
         ] {
-            metrics::gauge!(name, "service" => service.to_owned()).set(value);
+            metrics::gauge!(name, "service" => service.to_owned(), "policy" => policy.to_owned())
+                .set(value);
         }
-        metrics::counter!("stitch_concurrency_rejected_total", "service" => service.to_owned())
-            .increment(self.rejected.news());
+        metrics::counter!("stitch_concurrency_rejected_total",
+            "service" => service.to_owned(), "policy" => policy.to_owned())
+        .increment(self.rejected.news());
     }
 }

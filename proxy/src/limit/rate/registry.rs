@@ -99,4 +99,9 @@ impl RateLimits {
     pub fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
         self.limiters.iter().map(|limiter| &limiter.rule.id)
     }
+
+    /// What each limit says of itself, in the same order.
+    pub fn view(&self) -> Vec<RateLimitView> {
+        self.limiters.iter().map(|limiter| limiter.view()).collect()
+    }
 }
