@@ -2,8 +2,10 @@
 //! or a terminal.
 
 use crate::relay;
+use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
 use stitch_config::model::{
@@ -68,6 +70,14 @@ pub(crate) struct Line {
     pub caller: String,
     /// 0 where the service could be asked only once.
     pub attempts: u32,
+    /// The id of the policies of the route that claimed it, if it has some of its own.
+    pub policy: String,
+    /// `breaker` or `rate_limit`, and the id of the one that refused it.
+    pub refused_by: Option<(&'static str, Arc<str>)>,
+    /// Who sent it, as far as `auth` found out.
+    pub user: Option<Arc<str>>,
+    /// Where a copy went.
+    pub mirror: Option<Arc<str>>,
 }
 
 impl AccessLog {
@@ -135,7 +145,7 @@ fn render(line: &Line, format: AccessLogFormat) -> String {
     let millis = line.took.as_secs_f64() * 1000.0;
     match format {
         AccessLogFormat::Json => {
-            let mut json = serde_json::json!({
+            let mut json = json!({
                 "time": at,
                 "peer": line.peer,
                 "method": line.method,
@@ -151,8 +161,13 @@ fn render(line: &Line, format: AccessLogFormat) -> String {
                 "request_id": line.request_id,
                 "caller": line.caller,
                 "attempts": (line.attempts > 0).then_some(line.attempts),
+                "policy": line.policy,
+                "user": line.user.as_deref().map(shortened),
+                "mirror": line.mirror.as_deref(),
             });
             if let Some(object) = json.as_object_mut() {
+                object
+                    .extend(line.refused_by.iter().map(|(key, id)| ((*key).to_owned(), json!(id))));
                 object.retain(|_, value| !value.is_null() && value != "");
             }
             format!("{json}\n")
@@ -177,10 +192,22 @@ fn render(line: &Line, format: AccessLogFormat) -> String {
             if line.attempts > 1 {
                 let _ = write!(text, " attempts={}", line.attempts);
             }
+            if let Some((key, id)) = &line.refused_by {
+                let _ = write!(text, " {key}={}", printable(id));
+            }
+            if let Some(user) = &line.user {
+                let _ = write!(text, " user={}", printable(shortened(user)));
+            }
             text.push('\n');
             text
         }
     }
+}
+
+/// The beginning of a name: tokens may hold long ones.
+fn shortened(name: &str) -> &str {
+    const MOST: usize = 128;
+    name.char_indices().nth(MOST).map_or(name, |(end, _)| &name[..end])
 }
 
 /// Control characters escaped, so that a request cannot forge lines.
@@ -202,7 +229,7 @@ pub(crate) fn rfc3339(at: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -239,14 +266,22 @@ mod tests {
             request_id: "r".into(),
             caller: String::new(),
             attempts: 3,
+            policy: String::new(),
+            refused_by: None,
+            user: None,
+            mirror: None,
         }
     }
 
     fn written(format: AccessLogFormat) -> String {
+        written_of(line(), format)
+    }
+
+    fn written_of(line: Line, format: AccessLogFormat) -> String {
         let shared = Shared::default();
         let log = AccessLog::to(&settings(format, AccessLogOnly::All), Box::new(shared.clone()));
         let log = log.unwrap();
-        log.write(line());
+        log.write(line);
         drop(log);
         let written = || String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
         while !written().ends_with('\n') {
@@ -272,6 +307,25 @@ mod tests {
         assert_eq!(json["ms"], 1.234);
         assert_eq!(json["reason"], "connect_refused");
         assert!(json.get("caller").is_none());
+    }
+
+    #[test]
+    fn policies_are_named_where_they_had_a_part() {
+        let line = Line {
+            policy: "users@api".into(),
+            refused_by: Some(("breaker", "users@api".into())),
+            user: Some(format!("ann\n{}", "é".repeat(1000)).into()),
+            mirror: Some("copy".into()),
+            ..line()
+        };
+        let text = written_of(line.clone(), AccessLogFormat::Text);
+        let shown = format!(" attempts=3 breaker=users@api user=ann\\n{}\n", "é".repeat(124));
+        assert!(text.ends_with(&shown), "{text}");
+        let json = written_of(line, AccessLogFormat::Json);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["user"].as_str().map(|user| user.chars().count()), Some(128));
+        assert_eq!((&json["policy"], &json["breaker"]), (&"users@api".into(), &"users@api".into()));
+        assert_eq!((&json["mirror"], json.get("rate_limit")), (&"copy".into(), None));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! Counters and the access-log line both come from it.
 
 use crate::access_log::{AccessLog, Line};
+use crate::plan::Plan;
+use crate::rescue::Failure;
 use crate::service::ServiceState;
 use crate::stats::Source;
 use crate::upstream::Endpoint;
@@ -27,6 +29,14 @@ pub(crate) struct Record {
     pub bytes: u64,
     /// How often the service was asked; 0 where only once was possible.
     pub attempts: u32,
+    /// The policies that it met, if any.
+    pub plan: Option<Arc<Plan>>,
+    /// Who sent it, as far as `auth` found out. A name, never what proved it.
+    pub user: Option<Arc<str>>,
+    /// The key of a policy that refused it or an attempt of it, and the policy's id.
+    refused_by: Option<(&'static str, Arc<str>)>,
+    /// A copy of it went to another service.
+    pub mirrored: bool,
 }
 
 /// What else the log tells about a request.
@@ -52,6 +62,10 @@ impl Record {
             status: 0,
             bytes: 0,
             attempts: 0,
+            plan: None,
+            user: None,
+            refused_by: None,
+            mirrored: false,
         }
     }
 
@@ -71,6 +85,19 @@ impl Record {
     /// The service that was meant, unless it was nobody.
     pub fn service(&self) -> Option<&str> {
         self.target.as_ref().map(|target| &*target.name).filter(|name| *name != "-")
+    }
+
+    /// Remembers which policy it was, where it was one.
+    pub fn failed(&mut self, failure: &Failure) {
+        match failure {
+            Failure::BreakerOpen { breaker, .. } => {
+                self.refused_by = Some(("breaker", breaker.clone()));
+            }
+            Failure::RateLimited(refused) => {
+                self.refused_by = Some(("rate_limit", refused.id.clone()));
+            }
+            _ => {}
+        }
     }
 
     /// The answer's head is on its way to the caller.
@@ -95,6 +122,17 @@ impl Record {
         }
     }
 
+    /// The id of a route's own policies.
+    fn route_policy(&self) -> Option<&str> {
+        let id = &*self.plan.as_ref()?.id;
+        id.contains('@').then_some(id)
+    }
+
+    fn mirror(&self) -> Option<Arc<str>> {
+        let governing = self.plan.as_ref().filter(|_| self.mirrored)?.governing.as_ref()?;
+        governing.mirror.as_ref().map(|mirror| mirror.to().clone())
+    }
+
     fn line(&self, took: Duration, around: &Circumstances<'_>) -> Line {
         let text = |value: Option<&HeaderValue>| {
             value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
@@ -115,6 +153,10 @@ impl Record {
             reason: self.reason,
             request_id: text(Some(around.request_id)),
             caller: self.caller.as_deref().unwrap_or_default().to_owned(),
+            policy: self.route_policy().unwrap_or_default().to_owned(),
+            refused_by: self.refused_by.clone(),
+            user: self.user.clone(),
+            mirror: self.mirror(),
         }
     }
 }

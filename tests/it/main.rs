@@ -32,6 +32,7 @@ mod mirror;
 mod mockd_apart;
 mod modes;
 mod patch;
+mod policies;
 mod proxy_protocol;
 mod reload;
 mod resilience;

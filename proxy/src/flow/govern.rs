@@ -31,6 +31,7 @@ pub(super) async fn answer(
     call: &mut Call,
 ) -> Answered {
     let governing = plan.governing.as_deref().unwrap_or(&Governing::NONE);
+    call.record.plan = Some(plan.clone());
     // A browser's question shows no credentials, and what it is told has to be read.
     if let Some(answer) = preflight(governing, call) {
         return Ok(answer);
@@ -43,6 +44,9 @@ pub(super) async fn answer(
     let replay = keep_body(service, governing, call);
     let tries = Tries::of(proxy, service, plan, governing, pattern, call);
     let answered = tries.run(replay.as_ref(), call).await;
+    if let Err(failure) = &answered {
+        call.record.failed(failure);
+    }
     tell_bulkhead(&answered, call);
     let answered = second_best(service, replay, answered, call).await;
     let answer = fall_back(governing, answered, call)?;
@@ -87,13 +91,16 @@ async fn authenticate(
         stats: &service.state.auth,
     };
     let admitted = match auth.check(&mut call.request, &facts) {
-        Checked::In(_who) => return Ok(()),
+        Checked::In(who) => {
+            call.record.user = who;
+            return Ok(());
+        }
         Checked::Refused(refusal) => Err(refusal),
         Checked::Later(later) => later.await,
     };
     match admitted {
         Ok(admitted) => {
-            admitted.apply(&mut call.request);
+            call.record.user = admitted.apply(&mut call.request);
             Ok(())
         }
         Err(refusal) => Err(refused(refusal)),
@@ -171,7 +178,7 @@ async fn edit_request(
 fn mirror(proxy: &Arc<Proxy>, governing: &Governing, call: &mut Call) {
     let Some(mirror) = governing.mirror.as_ref().filter(|_| call.upgrade.is_none()) else { return };
     let flow: Arc<dyn Flow> = proxy.own_flow();
-    mirror.tee(&mut call.request, &flow, fastrand::f64());
+    call.record.mirrored = mirror.tee(&mut call.request, &flow, fastrand::f64());
 }
 
 /// Keeps the body while it is first sent, where it may be sent again.

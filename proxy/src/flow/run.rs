@@ -272,6 +272,7 @@ fn depart(
         Err(failure) => {
             tracing::debug!(?failure, "Request failed");
             let reason = Some(failure.reason());
+            call.record.failed(&failure);
             let response = failure.respond(call.record.service(), call.request.headers());
             Answer { reason, ..Answer::by_stitch(response) }
         }

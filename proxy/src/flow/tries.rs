@@ -124,7 +124,6 @@ impl<'a> Tries<'a> {
     ) -> Result<Response<Body>, Box<Failure>> {
         loop {
             so_far.attempt += 1;
-            call.record.attempts = so_far.attempt;
             let tried = self.once(replay, so_far, call).await?;
             let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
                 return self.accept(tried, call, source);
@@ -156,6 +155,7 @@ impl<'a> Tries<'a> {
         call: &mut Call,
     ) -> Result<Tried, Box<Failure>> {
         let mut permit = self.permit()?;
+        call.record.attempts = so_far.attempt;
         if !so_far.is_real {
             permit = match self.mocked(replay, permit, call).await {
                 Ok(tried) => return Ok(tried),
