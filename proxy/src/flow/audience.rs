@@ -5,8 +5,8 @@ use crate::policy::breaker::Verdict;
 use crate::policy::{Fault, Outcome};
 use crate::upstream::{Endpoint, EndpointSet};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Response};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Audience {
     }
 }
 
-/// Not gRPC-Web, whose trailers are bytes of its body.
+/// Whether there will be trailers. gRPC-Web, as a service may speak it itself, has them in its body.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let format = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
@@ -96,6 +96,9 @@ impl HttpBody for Awaiting {
                 if let Some(trailers) = frame.trailers_ref() {
                     // A call without a status has failed (gRPC over HTTP/2).
                     self.tell(Outcome::Grpc(grpc_status(trailers).unwrap_or(2)));
+                } else if self.body.is_end_stream() {
+                    // Nobody need ask for more.
+                    self.tell(Outcome::Grpc(2));
                 }
             }
             Poll::Ready(Some(Err(_))) => self.tell(Outcome::Failed(Fault::Reset)),
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_of_grpc_web_has_its_verdict_at_once() {
+    fn only_grpc_has_trailers_to_wait_for() {
         for (content_type, waits) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
@@ -167,10 +170,28 @@ mod tests {
             ("application/grpc-web-text+proto", false),
             ("application/json", false),
         ] {
-            let value = http::HeaderValue::from_static(content_type);
-            let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
-            assert_eq!(is_grpc(&headers), waits, "{content_type}");
+            let value = HeaderValue::from_static(content_type);
+            assert_eq!(is_grpc(&HeaderMap::from_iter([(CONTENT_TYPE, value)])), waits);
         }
+    }
+
+    #[tokio::test]
+    async fn a_grpc_call_that_ends_without_trailers_has_failed_whether_or_not_somebody_asks_for_more()
+     {
+        let (breaker, response) = answered(Ok(trailers("0")));
+        let content_type = response.headers()[CONTENT_TYPE].clone();
+        drop(response);
+        let audience = Audience {
+            permit: breaker.admit(Instant::now()).ok(),
+            endpoint: None,
+            began: Instant::now(),
+        };
+        let mut whole = Response::new(Body::from("m"));
+        whole.headers_mut().insert(CONTENT_TYPE, content_type);
+        let mut body = audience.tell_in_time(Outcome::Status(200), whole).into_body();
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+        assert!(body.is_end_stream());
+        assert_eq!(breaker.state().as_str(), "open");
     }
 
     #[tokio::test]

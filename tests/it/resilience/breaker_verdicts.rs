@@ -230,3 +230,19 @@ fn disabled_it_records_nothing_and_forced_closed_it_records_all() {
     }
     assert_eq!(service.asked(), 30, "all of them passed");
 }
+
+#[test]
+fn a_service_that_answers_in_grpc_web_itself_is_not_taken_for_one_without_a_status() {
+    for chunked in [false, true] {
+        // The trailers of gRPC-Web are part of the body.
+        let upstream = Upstream::http(move |_| {
+            let body = b"\0\0\0\0\x01x\x80\0\0\0\x0fgrpc-status: 0\r\n";
+            let answer = Answer::new(200, *body);
+            Answer { chunked, ..answer.header("content-type", "application/grpc-web+proto") }
+        });
+        let stitch = in_front_of(&upstream, THREE);
+        assert_eq!(statuses(&stitch, 5), [200; 5]);
+        let seen = breaker(&stitch, "users");
+        assert_eq!((&seen["state"], &seen["calls"]["success"]), (&"closed".into(), &5.into()));
+    }
+}
