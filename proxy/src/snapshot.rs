@@ -10,6 +10,7 @@ use crate::route::{RouteTable, Routed};
 use crate::service::Service;
 use hashbrown::{HashMap, HashSet};
 use http::Method;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stitch_config::Config;
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub(crate) answers_browsers: bool,
     /// Whether a service with policies has a mock, which may be found by its path alone.
     pub(crate) governs_mocks: bool,
+    /// Parameters of queries that hold credentials somewhere, which no log may tell.
+    pub(crate) secret_queries: Vec<String>,
     pub(crate) forward: Arc<ForwardPolicy>,
     pub(crate) limits: Limits,
     trust: Vec<AllowRule>,
@@ -144,6 +147,7 @@ impl Snapshot {
             routes,
             answers_browsers: false,
             governs_mocks: false,
+            secret_queries: Vec::new(),
             plans,
             kept,
         };
@@ -156,12 +160,16 @@ impl Snapshot {
     fn looked_over(self) -> Self {
         let of_services = self.services.iter().map(|service| &service.plan);
         let all = of_services.chain(self.plans.values());
-        let mut governings = all.filter_map(|plan| plan.governing.as_ref());
-        let answers_browsers = governings.any(|governing| governing.cors.is_some());
+        let governings: Vec<_> = all.filter_map(|plan| plan.governing.as_ref()).collect();
+        let answers_browsers = governings.iter().any(|governing| governing.cors.is_some());
+        let auths = governings.iter().filter_map(|governing| governing.auth.as_ref());
+        let secret: BTreeSet<_> =
+            auths.flat_map(|auth| auth.queries()).map(str::to_owned).collect();
+        let secret_queries = secret.into_iter().collect();
         let governed =
             |service: &Arc<Service>| service.mock.is_some() && service.plan.governing.is_some();
         let governs_mocks = self.services.iter().any(governed);
-        Self { answers_browsers, governs_mocks, ..self }
+        Self { answers_browsers, governs_mocks, secret_queries, ..self }
     }
 
     /// Lets go of what only policies of earlier configurations have kept.

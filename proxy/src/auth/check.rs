@@ -110,6 +110,16 @@ impl Auth {
         Arc::new(Self { jwt, api_key, basic, forward, ours, challenges })
     }
 
+    /// The parameters of queries in which it looks for credentials.
+    pub fn queries(&self) -> impl Iterator<Item = &str> {
+        let places = self.jwt.iter().map(|jwt| &jwt.from);
+        let places = places.chain(self.api_key.iter().map(|(place, ..)| place));
+        places.filter_map(|place| match place {
+            KeyPlace::Query(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
     /// Checks a request and, where that can be said at once, makes it what the service may see.
     /// Headers that only we may set are gone afterwards, or are ours.
     pub fn check(self: &Arc<Self>, request: &mut Request<Body>, facts: &Facts<'_>) -> Checked {

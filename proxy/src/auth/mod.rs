@@ -35,4 +35,5 @@ pub(crate) use admit::{Checked, Facts, Refusal};
 pub(crate) use check::Auth;
 pub(crate) use files::AuthFiles;
 pub(crate) use outgoing::Caller;
+pub(crate) use place::masked;
 pub(crate) use stats::AuthStats;

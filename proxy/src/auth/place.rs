@@ -128,14 +128,34 @@ fn strip_query(uri: &mut Uri, name: &str) {
         return;
     }
     let kept: Vec<_> = query.split('&').filter(|pair| !is_named(pair, name)).collect();
-    let path = match kept.is_empty() {
+    *uri = with_query(uri, &kept);
+}
+
+fn with_query(uri: &Uri, pairs: &[&str]) -> Uri {
+    let path = match pairs.is_empty() {
         true => uri.path().to_owned(),
-        false => format!("{}?{}", uri.path(), kept.join("&")),
+        false => format!("{}?{}", uri.path(), pairs.join("&")),
     };
-    let mut parts = std::mem::take(uri).into_parts();
+    let mut parts = uri.clone().into_parts();
     // Parts of a target that was valid are valid.
     parts.path_and_query = Some(path.parse().unwrap_or(PathAndQuery::from_static("/")));
-    *uri = Uri::from_parts(parts).unwrap_or_default();
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// A target as it may stand in a log, without the values of parameters that let somebody in; `None`
+/// when it has none of them.
+pub(crate) fn masked(uri: &Uri, secret: &[String]) -> Option<Uri> {
+    let pairs = || uri.query().unwrap_or_default().split('&');
+    let is_secret = |pair: &str| secret.iter().any(|name| is_named(pair, name));
+    if secret.is_empty() || !pairs().any(is_secret) {
+        return None;
+    }
+    let told = pairs().map(|pair| match is_secret(pair) {
+        true => format!("{}=***", pair.split('=').next().unwrap_or_default()),
+        false => pair.to_owned(),
+    });
+    let told: Vec<_> = told.collect();
+    Some(with_query(uri, &told.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 /// Takes away every header of these names: they are ours to write.
@@ -211,6 +231,22 @@ mod tests {
         assert_eq!(request.uri(), "http://h/p?a=1&b");
         assert_eq!(request.headers()["cookie"], "a=1");
         assert_eq!(request.headers().len(), 1);
+    }
+
+    #[test]
+    fn what_lets_in_is_masked_whether_or_not_it_is_stripped() {
+        let mask = |uri: &str| {
+            let secret = ["key".to_owned(), "token".to_owned()];
+            masked(&uri.parse().unwrap(), &secret).map(|uri| uri.to_string())
+        };
+        let told = |uri: &str| Some(uri.to_owned());
+        assert_eq!(mask("/a?x=1&key=hunter2&y"), told("/a?x=1&key=***&y"));
+        assert_eq!(
+            mask("http://h/a?%6bey=1&token=a=b&key"),
+            told("http://h/a?%6bey=***&token=***&key=***")
+        );
+        assert_eq!((mask("/a?keys=1"), mask("/key")), (None, None));
+        assert_eq!(masked(&"/a?key=1".parse().unwrap(), &[]), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::leaving::Leaving;
 use super::{Answer, Answered};
 use crate::access_log::AccessLog;
+use crate::auth;
 use crate::grpc::Deadline;
 use crate::hygiene::{self, REQUEST_ID};
 use crate::limit::bulkhead::Place;
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub request: Request<Body>,
     /// What was asked for, when a route has changed it.
     pub asked_for: Option<Box<Uri>>,
+    /// What is logged instead, when a credential stands in what was asked for.
+    masked: Option<Box<Uri>>,
     /// `None` for requests that events cause.
     pub peer: Option<Arc<Peer>>,
     /// The host that was asked for.
@@ -71,6 +74,7 @@ impl Call {
         let upgrade = found.upgrade.or_else(|| hygiene::extended_connect(&mut request));
         let upgrade = upgrade.map(|value| Box::new((value, hyper::upgrade::on(&mut request))));
         let deadline = if found.deadline { Deadline::of(request.headers()) } else { None };
+        let masked = auth::masked(request.uri(), &snapshot.secret_queries).map(Box::new);
         let kept = found.request_id && trusted;
         let kept = kept.then(|| request.headers().get(REQUEST_ID).cloned()).flatten();
         let request_id = kept.unwrap_or_else(hygiene::new_request_id);
@@ -78,6 +82,7 @@ impl Call {
         Self {
             request,
             asked_for: None,
+            masked,
             peer,
             host,
             upgrade,
@@ -143,7 +148,11 @@ impl Call {
     pub fn close(&mut self, log: &AccessLog) {
         let around = Circumstances {
             method: self.request.method(),
-            uri: self.asked_for.as_deref().unwrap_or(self.request.uri()),
+            uri: self
+                .masked
+                .as_ref()
+                .or(self.asked_for.as_ref())
+                .map_or(self.request.uri(), |it| it),
             peer: self.peer.as_ref().map(|peer| peer.remote),
             host: self.host.as_ref(),
             request_id: &self.request_id,
