@@ -13,6 +13,7 @@ mod changes;
 mod degradation;
 mod ejection;
 mod hedges;
+mod layers;
 mod limits;
 mod recovery;
 mod retries;
