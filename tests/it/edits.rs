@@ -175,3 +175,21 @@ fn the_fallback_answers_when_nothing_else_can() {
     let bare = get("bare");
     assert_eq!((bare.status, bare.header("x-stitch-reason")), (502, Some("connect_refused")));
 }
+
+#[test]
+fn edits_hold_when_the_mock_or_stitch_answers_for_the_service() {
+    let stitch = Stitch::up(&format!(
+        "services:\n  users:\n    url: 'http://127.0.0.2:{}'\n    mode: real-then-mock\n    \
+         headers: {{ response: {{ set: {{ x-edited: 'yes' }} }} }}\n    \
+         body: {{ request: {{ set: {{ $.by: proxy }} }}, response: {{ set: {{ $.seen: true }} }} }}\n    \
+         endpoints: [{{ path: '/users/7', method: POST, response: {{ by: '{{{{ request.body.by }}}}' }} }}]\n\
+         routes: [{{ match: /**, to: users }}]\n",
+        free_port()
+    ));
+    let mocked = post(&stitch, "{\"a\": 1}", &[]);
+    assert_eq!(mocked.header("x-stitch-reason"), Some("connect_refused"), "{}", mocked.text());
+    assert_eq!(mocked.json(), json!({ "by": "proxy", "seen": true }));
+    assert_eq!(mocked.header("x-edited"), Some("yes"));
+    let failed = http::get(stitch.proxy(), "/none", &[]);
+    assert_eq!((failed.status, failed.header("x-edited")), (502, Some("yes")));
+}
