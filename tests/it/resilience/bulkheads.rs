@@ -66,6 +66,12 @@ fn behind_a_gate() -> (Arc<Gate>, Upstream) {
     (gate, upstream)
 }
 
+/// What a service does for its callers, which takes so long.
+fn work_for(time: Duration) {
+    let begun = Instant::now();
+    wait_until(PATIENCE, || begun.elapsed() >= time);
+}
+
 /// Sends a request and leaves it there.
 fn asking(stitch: &Stitch) -> Connection {
     let mut client = Connection::open(stitch.proxy());
@@ -91,8 +97,7 @@ fn fifty_callers_are_served_four_at_a_time() {
     let at_work = gauge.clone();
     let upstream = Upstream::http(move |_| {
         at_work.enter();
-        // The time that the work takes.
-        std::thread::sleep(Duration::from_millis(20));
+        work_for(Duration::from_millis(20));
         at_work.leave();
         Answer::new(200, "ok")
     });
@@ -235,7 +240,7 @@ fn workers() -> Upstream {
         let mut left = free.1.wait_while(count(), |left| *left == 0).unwrap();
         *left -= 1;
         drop(left);
-        std::thread::sleep(WORK);
+        work_for(WORK);
         *count() += 1;
         free.1.notify_one();
         Answer::new(200, "done")
@@ -253,12 +258,19 @@ struct Asked {
 fn offer(stitch: &Stitch, rate: u32, time: Duration) -> Vec<Asked> {
     let start = Instant::now();
     let requests = time.as_secs() as u32 * rate;
-    at_once(requests as usize, |n| {
-        let at = time * n as u32 / requests;
-        std::thread::sleep(at.saturating_sub(start.elapsed()));
-        let begun = Instant::now();
-        let answer = get(stitch);
-        Asked { at, took: begun.elapsed(), answer }
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..requests)
+            .map(|n| {
+                let at = time * n / requests;
+                wait_until(PATIENCE, || start.elapsed() >= at);
+                scope.spawn(move || {
+                    let begun = Instant::now();
+                    let answer = get(stitch);
+                    Asked { at, took: begun.elapsed(), answer }
+                })
+            })
+            .collect();
+        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
     })
 }
 
