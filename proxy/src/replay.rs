@@ -28,11 +28,13 @@ struct Kept {
     size: usize,
     /// Which sending may read on; earlier ones find their body broken off.
     turn: u32,
+    /// Nobody will want it again.
+    is_let_go: bool,
 }
 
 impl Kept {
     fn is_lost(&self) -> bool {
-        self.size > MOST
+        self.size > MOST || self.is_let_go
     }
 }
 
@@ -63,6 +65,15 @@ impl Replay {
     /// Whether the body can be sent again.
     pub fn is_whole(&self) -> bool {
         self.kept.as_ref().is_none_or(|kept| !lock(kept).is_lost())
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        // Who still sends it need keep no more of it: a stream of requests may have no end.
+        if let Some(kept) = &self.kept {
+            lock(kept).is_let_go = true;
+        }
     }
 }
 
@@ -222,6 +233,20 @@ mod tests {
         first.frame().await.unwrap().unwrap();
         assert_eq!((first.size_hint().exact(), first.is_end_stream()), (Some(0), true));
         assert_eq!(replay.body().unwrap().size_hint().exact(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_kept_once_it_will_not_be_sent_again() {
+        let replay = Replay::of(chunks(&[b"one ", b"two ", b"three"]));
+        let mut body = replay.body().unwrap();
+        body.frame().await.unwrap().unwrap();
+        let mut again = replay.body().unwrap();
+        let kept = replay.kept.clone().unwrap();
+        drop(replay);
+        assert_eq!(again.frame().await.unwrap().unwrap().into_data().unwrap(), "one ");
+        assert_eq!(again.frame().await.unwrap().unwrap().into_data().unwrap(), "two ");
+        assert!(lock(&kept).seen.is_empty());
+        assert_eq!(text(again).await, "three");
     }
 
     #[tokio::test]
