@@ -19,7 +19,7 @@ use stitch_config::model::Mode;
 use stitch_config::pattern::PathPattern;
 use stitch_net::reason::{REASON, SOURCE};
 use stitch_net::{Body, Flow, Offered};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Everything between a request's way being decided and its answer leaving. `pattern` is the path of
 /// the route that claimed it.
@@ -127,7 +127,17 @@ async fn enter(governing: &Governing, call: &mut Call) -> Result<(), Box<Failure
     let place = match bulkhead.try_enter() {
         Some(place) => place,
         None => {
-            let entered = Box::pin(bulkhead.enter()).await;
+            let entering = Box::pin(bulkhead.enter());
+            let entered = match call.deadline {
+                None => entering.await,
+                Some(deadline) => match timeout_at(deadline.at(), entering).await {
+                    Ok(entered) => entered,
+                    Err(_elapsed) => {
+                        let limit = deadline.limit();
+                        return Err(Failure::Deadline { endpoint: None, limit }.into());
+                    }
+                },
+            };
             entered.map_err(|overloaded| Box::new(Failure::Overloaded(overloaded)))?
         }
     };
