@@ -92,6 +92,53 @@ async fn an_address_that_is_down_is_ejected_although_its_requests_are_answered_e
     assert!(out[0].is_none() && out[1].is_some(), "{out:?}");
 }
 
+#[tokio::test]
+async fn few_requests_that_fail_may_each_be_tried_as_often_as_is_written() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    stream.read_buf(&mut head).await.unwrap();
+                }
+                let busy = b"HTTP/1.1 503 X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(busy).await.unwrap();
+            });
+        }
+    });
+    let file = "services: { users: { url: 'http://127.0.0.1:PORT', retry: { retries: 3, backoff: 50ms..100ms } } }";
+    let proxy = proxy(&file.replace("PORT", &port.to_string()));
+    let ask = || ask(&proxy, "users", Request::new(Body::Empty));
+    let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    for answer in [one, two, three] {
+        assert_eq!(answer.status(), 503);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 12, "three at a time need no share of a budget");
+}
+
+#[tokio::test]
+async fn a_call_leaves_the_queue_of_a_bulkhead_at_its_deadline() {
+    let file = "services: { echo: { url: 'h2c://127.0.0.1:1', concurrency: { max: 1, queue: 1, wait: 60s } } }";
+    let proxy = proxy(file);
+    let snapshot = proxy.snapshot();
+    let governing = snapshot.services[0].plan.governing.as_ref().unwrap();
+    let _taken = governing.bulkhead.as_ref().unwrap().try_enter().unwrap();
+    let request = Request::post("/a.B/C")
+        .header(CONTENT_TYPE, "application/grpc")
+        .header("grpc-timeout", "50m")
+        .body(Body::Empty)
+        .unwrap();
+    let began = Instant::now();
+    let answer = ask(&proxy, "echo", request).await;
+    assert_eq!(answer.headers()["grpc-status"], "4");
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+}
+
 /// Answers gRPC calls with the message that they brought, the first one with UNAVAILABLE.
 async fn grpc(listener: TcpListener) {
     let calls = Arc::new(AtomicUsize::new(0));

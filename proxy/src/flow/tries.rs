@@ -74,7 +74,7 @@ struct SoFar {
     /// What came from a browser, and leaves as gRPC.
     web: Option<Web>,
     /// The latest attempt's place in the budget, if it is a retry.
-    _budget: Option<Retrying>,
+    budget: Option<Retrying>,
 }
 
 /// Another attempt is worth its while.
@@ -125,12 +125,14 @@ impl<'a> Tries<'a> {
         loop {
             so_far.attempt += 1;
             let tried = self.once(replay, so_far, call).await?;
+            // A retry that is over makes room for the next one.
+            so_far.budget = None;
             let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
                 return self.accept(tried, call, source);
             };
             tried.let_go();
             sleep(next.wait).await;
-            so_far._budget = Some(next.budget);
+            so_far.budget = Some(next.budget);
         }
     }
 
