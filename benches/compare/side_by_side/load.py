@@ -68,13 +68,19 @@ def check(subject):
         connection = http.client.HTTPConnection(address, timeout=10)
     with contextlib.closing(connection):
         try:
-            connection.request("GET", path, headers={"Host": subject.host})
+            connection.request("GET", path, headers={"Host": subject.host, **said(subject)})
             answer = connection.getresponse()
             body = answer.read().decode(errors="replace")
         except (http.client.HTTPException, ssl.SSLError) as broken:
             raise Failed(f"answers no HTTP: {broken!r}") from broken
     if answer.status != 200 or subject.expects not in body:
         raise Failed(f"answers {answer.status} with {body[:80]!r}, not {subject.expects!r}")
+
+
+def said(subject):
+    """The headers among the subject's options."""
+    pairs = zip(subject.options, subject.options[1:])
+    return dict(header.split(": ", 1) for option, header in pairs if option == "-H")
 
 
 def check_grpc(subject):

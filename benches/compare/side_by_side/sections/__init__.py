@@ -4,6 +4,7 @@ from .bodies import download_subjects, upload_subjects
 from .connections import idle_subjects, new_subjects
 from .grpc import grpc_subjects
 from .mocks import mock_subjects
+from .policies import policy_subjects
 from .proxy import proxy_subjects
 from .size import size_subjects
 from .tcp import tcp_bulk_subjects, tcp_subjects
@@ -22,5 +23,6 @@ SECTIONS = {
     "tcp": tcp_subjects,
     "tcp-bulk": tcp_bulk_subjects,
     "mocks": mock_subjects,
+    "policies": policy_subjects,
     "size": size_subjects,
 }
