@@ -33,7 +33,7 @@ impl MockdClient {
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         head.headers.entry(HOST).or_insert_with(|| self.endpoint.host.clone());
-        let limits = Limits { connect: Timeouts::default().connect, first_byte: None };
+        let limits = Limits::connecting(Timeouts::default().connect);
         let error = match send(&self.endpoint, body, &Unchanged(&head), limits).await {
             Ok(Received::Response(mut response)) => {
                 hygiene::clean_response(response.headers_mut());

@@ -19,7 +19,7 @@ use std::io;
 use std::time::Duration;
 use stitch_config::model::Timeouts;
 use stitch_net::{Body, Peer};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// What an attempt may take.
 #[derive(Clone, Copy, Debug)]
@@ -90,12 +90,14 @@ fn sooner(one: Option<Until>, other: Option<Until>) -> Option<Until> {
 impl Timers {
     /// The timers of one attempt at a request that has to be over at some time.
     pub fn of(timeouts: &Timeouts, whole: Option<Until>, now: impl FnOnce() -> Instant) -> Self {
-        let limits = Limits { connect: timeouts.connect, first_byte: timeouts.first_byte };
         let per_try = timeouts.per_try.and_then(|limit| {
             let at = now().checked_add(limit)?;
             Some(Until { at, limit, whose: Whose::Ours(Timer::PerTry) })
         });
-        Self { limits, until: sooner(whole, per_try) }
+        let until = sooner(whole, per_try);
+        let Timeouts { connect, first_byte, .. } = *timeouts;
+        let limits = Limits { connect, first_byte, until: until.map(|until| until.at) };
+        Self { limits, until }
     }
 }
 
@@ -184,18 +186,13 @@ pub(super) async fn attempt(
     body: Body,
     timers: Timers,
 ) -> Result<Received, Unanswered> {
-    let sending = send(endpoint, body, &head, timers.limits);
-    let sent = match timers.until {
-        None => sending.await,
-        // Boxed: a timer is large, and most services have none.
-        Some(until) => match Box::pin(timeout_at(until.at, sending)).await {
-            Ok(sent) => sent,
-            Err(_elapsed) => {
-                return Err(Unanswered { failure: until.failure(Some(endpoint)), unsent: None });
-            }
-        },
-    };
-    sent.map_err(|error| unanswered(endpoint, error))
+    let sent = send(endpoint, body, &head, timers.limits).await;
+    sent.map_err(|error| match (error, timers.until) {
+        (SendError::Exchange(ExchangeError::Late), Some(until)) => {
+            Unanswered { failure: until.failure(Some(endpoint)), unsent: None }
+        }
+        (error, _) => unanswered(endpoint, error),
+    })
 }
 
 impl Asked<'_> {
@@ -332,6 +329,8 @@ fn failure(endpoint: String, error: ExchangeError) -> Failure {
             Failure::Timeout { endpoint: Some(endpoint), timer: Timer::FirstByte, limit }
         }
         ExchangeError::Protocol(what) => Failure::Protocol { endpoint, what },
+        // Whoever says until when knows whose time it was.
+        late @ ExchangeError::Late => Failure::Protocol { endpoint, what: late.to_string() },
         error @ ExchangeError::Stream(_) => {
             let unprocessed = error.is_unprocessed();
             Failure::Reset { endpoint, error: Some(io::Error::other(error)), unprocessed }

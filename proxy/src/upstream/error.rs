@@ -17,6 +17,8 @@ pub(crate) enum ExchangeError {
     Head(http::Error),
     /// The answer's head did not come in time.
     FirstByte(Duration),
+    /// The time for all of it was over.
+    Late,
     /// The request's own body could not be read to its end.
     Body(BoxError),
 }
@@ -52,6 +54,7 @@ impl fmt::Display for ExchangeError {
             Self::Stream(error) => write!(f, "the upstream ended the exchange: {error}"),
             Self::Head(error) => write!(f, "the request cannot be sent over HTTP/2: {error}"),
             Self::FirstByte(limit) => write!(f, "the upstream did not answer within {limit:?}"),
+            Self::Late => write!(f, "its time was over"),
             Self::Body(error) => write!(f, "the request's body broke off: {error}"),
         }
     }
@@ -61,7 +64,7 @@ impl std::error::Error for ExchangeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Broken(error) => error.as_ref().map(|error| error as _),
-            Self::Protocol(_) | Self::FirstByte(_) => None,
+            Self::Protocol(_) | Self::FirstByte(_) | Self::Late => None,
             Self::Stream(error) => Some(error),
             Self::Head(error) => Some(error),
             Self::Body(error) => Some(&**error),

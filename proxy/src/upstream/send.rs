@@ -16,6 +16,7 @@ use super::wire::Wire;
 use http::Request;
 use http_body::Body as _;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 use stitch_net::Body;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -46,6 +47,28 @@ pub(crate) struct Limits {
     pub connect: Duration,
     /// From having one to the answer's head.
     pub first_byte: Option<Duration>,
+    /// When all of it has to be over.
+    pub until: Option<Instant>,
+}
+
+impl Limits {
+    /// Only to have a connection takes no longer than this.
+    pub const fn connecting(connect: Duration) -> Self {
+        Self { connect, first_byte: None, until: None }
+    }
+
+    /// When an answer's head has to be there if it is waited for from now on, and what it is called
+    /// if it is not.
+    fn of_head(self) -> Option<(Instant, ExchangeError)> {
+        let first_byte = self.first_byte.and_then(|limit| {
+            Some((Instant::now().checked_add(limit)?, ExchangeError::FirstByte(limit)))
+        });
+        match (first_byte, self.until) {
+            (Some((at, _)), Some(until)) if until < at => Some((until, ExchangeError::Late)),
+            (None, Some(until)) => Some((until, ExchangeError::Late)),
+            (first_byte, _) => first_byte,
+        }
+    }
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -60,7 +83,7 @@ pub(crate) async fn send(
     limits: Limits,
 ) -> Result<Received, SendError> {
     if endpoint.speaks() != Speaks::Http1 {
-        return Box::pin(send_otherwise(endpoint, body, head, limits)).await;
+        return in_time(limits, Box::pin(send_otherwise(endpoint, body, head, limits))).await;
     }
     // The usual case stands here itself: each future within a future costs every request.
     let mut sending = Sending::new(head, body);
@@ -75,19 +98,29 @@ pub(crate) async fn send(
         }
     }
     // Boxed: connecting is rare, and its state is larger than all the rest.
-    Box::pin(send_h1(endpoint, sending, limits)).await
+    in_time(limits, Box::pin(send_h1(endpoint, sending, limits))).await
+}
+
+/// Holds what may need a connection first to the end of its time.
+async fn in_time<S>(limits: Limits, sending: Pin<Box<S>>) -> Result<Received, SendError>
+where
+    S: Future<Output = Result<Received, SendError>>,
+{
+    match limits.until {
+        None => sending.await,
+        Some(until) => Box::pin(timeout_at(until, sending))
+            .await
+            .unwrap_or(Err(SendError::Exchange(ExchangeError::Late))),
+    }
 }
 
 /// Waits for the head of an answer, but not for ever.
 async fn head_within(exchange: &mut Exchange, limits: Limits) -> Result<Head, ExchangeError> {
     let head = poll_fn(|cx| exchange.poll_head(cx));
-    match limits.first_byte {
+    match limits.of_head() {
         None => head.await,
         // Boxed: a timer is large, and most services have none.
-        Some(limit) => match Box::pin(timeout(limit, head)).await {
-            Ok(head) => head,
-            Err(_elapsed) => Err(ExchangeError::FirstByte(limit)),
-        },
+        Some((at, late)) => Box::pin(timeout_at(at, head)).await.unwrap_or(Err(late)),
     }
 }
 

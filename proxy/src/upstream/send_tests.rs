@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
 
-const LIMITS: Limits = Limits { connect: Duration::from_secs(5), first_byte: None };
+const LIMITS: Limits = Limits::connecting(Duration::from_secs(5));
 
 /// A head for these tests.
 struct Head(Method);
@@ -247,4 +247,22 @@ async fn a_refusal_to_connect_reaches_everybody_who_waits() {
     for sent in futures_util::future::join_all(burst).await {
         assert!(matches!(sent, Err(SendError::Connect(ConnectError::Refused(..), Some(_)))));
     }
+}
+
+#[test]
+fn the_sooner_of_two_times_bounds_the_wait_for_a_head() {
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    let of = |first_byte, until: Option<Duration>| {
+        let until = until.map(|until| Instant::now() + until);
+        Limits { first_byte, until, ..LIMITS }.of_head().map(|(_, late)| late)
+    };
+    assert!(of(None, None).is_none());
+    assert!(matches!(of(None, Some(hour)), Some(ExchangeError::Late)));
+    assert!(
+        matches!(of(Some(minute), None), Some(ExchangeError::FirstByte(limit)) if limit == minute)
+    );
+    assert!(matches!(of(Some(minute), Some(hour)), Some(ExchangeError::FirstByte(_))));
+    assert!(matches!(of(Some(hour), Some(minute)), Some(ExchangeError::Late)));
+    // What can never be over bounds nothing.
+    assert!(of(Some(Duration::MAX), None).is_none());
 }
