@@ -29,15 +29,11 @@ pub(super) async fn answer(
     timeout: Timeouts,
     call: &mut Call,
 ) -> Answered {
-    let ask = Ask {
-        key: None,
-        sticky: None,
-        avoid: &[],
-        now: Instant::now(),
-        draw: &mut |below| fastrand::u64(..below),
-    };
     let set = &service.endpoints;
-    let picked = set.pick(ask).ok_or_else(|| Failure::none_of(set))?;
+    let picked = match set.only() {
+        Some(endpoint) => Picked { endpoint, in_flight: InFlight::default(), cookie: None },
+        None => pick(set)?,
+    };
     let host = Asked::of(proxy, call).host_at(&picked.endpoint, service.declared.preserve_host);
     let mut response = if may_be_grpc(picked.endpoint.speaks(), call) {
         Box::pin(once_grpc(proxy, set, picked, host, timeout, call)).await?
@@ -46,6 +42,18 @@ pub(super) async fn answer(
     };
     response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
     Ok(Answer { response, source: Source::Real, reason: None })
+}
+
+/// One of several endpoints, for a request that nothing binds to any.
+fn pick(set: &EndpointSet) -> Result<Picked, Box<Failure>> {
+    let picked = set.pick(Ask {
+        key: None,
+        sticky: None,
+        avoid: &[],
+        now: Instant::now(),
+        draw: &mut |below| fastrand::u64(..below),
+    });
+    Ok(picked.ok_or_else(|| Failure::none_of(set))?)
 }
 
 /// Whether what is asked of who speaks so may be a gRPC call.

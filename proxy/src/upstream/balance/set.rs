@@ -236,6 +236,15 @@ impl EndpointSet {
         self.all().is_empty()
     }
 
+    /// The endpoint of a set of one that is fit and stays so: nothing to balance, nothing to count,
+    /// no clock to read.
+    pub fn only(&self) -> Option<Arc<Endpoint>> {
+        let ready = self.ready.load();
+        let version = self.shared.version.load(Ordering::Acquire);
+        let current = ready.version == version && ready.due.is_none();
+        ready.fit.first().filter(|_| ready.alone && current).cloned()
+    }
+
     /// The endpoint for a request; `None` if none is fit.
     pub fn pick(&self, mut ask: Ask<'_>) -> Option<Picked> {
         let ready = self.ready_at(ask.now);
