@@ -2,6 +2,7 @@
 
 use crate::route::query_pairs;
 use http::{HeaderMap, HeaderValue, Uri};
+use std::io::Write as _;
 use std::net::IpAddr;
 use stitch_config::model::ValuePart;
 use stitch_config::pattern::{Captures, PathPattern};
@@ -64,8 +65,10 @@ impl<'a> Facts<'a> {
                     out.extend_from_slice(trace_id(self.headers).unwrap_or_default().as_bytes());
                 }
                 ValuePart::ClientIp => {
-                    let client = self.client.map(|client| client.to_canonical().to_string());
-                    out.extend(client.unwrap_or_default().into_bytes());
+                    if let Some(client) = self.client {
+                        // What is written to memory is written.
+                        let _ = write!(out, "{}", client.to_canonical());
+                    }
                 }
             }
         }
