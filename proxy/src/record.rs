@@ -69,6 +69,11 @@ impl Record {
         }
     }
 
+    /// When the request arrived.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Names the service; may be done once.
     pub fn meant_for(&mut self, state: &Arc<ServiceState>) {
         if self.target.is_none() {

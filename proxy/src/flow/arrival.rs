@@ -24,7 +24,6 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use stitch_config::pattern::{PathPattern, PathTemplate};
 use stitch_net::{Body, Peer};
-use tokio::time::Instant;
 
 /// One request and its surroundings, from arrival until the answer's body has ended.
 #[derive(Debug)]
@@ -52,8 +51,8 @@ pub(crate) struct Call {
     pub set_cookies: SmallVec<[HeaderValue; 1]>,
     /// What its policies want of its answer.
     pub leaving: Option<Box<Leaving>>,
-    /// Its place in the bulkhead, and since when it has it.
-    pub place: Option<(Place, Instant)>,
+    /// Its place in the bulkhead.
+    pub place: Option<Place>,
     /// The request's place in its endpoint's load.
     pub in_flight: Option<InFlight>,
     pub record: Record,

@@ -25,11 +25,7 @@ pub(super) struct Audience {
 
 impl Audience {
     /// Tells how the attempt ended.
-    pub fn tell(self, outcome: Outcome) {
-        if self.permit.is_none() && self.endpoint.is_none() {
-            return;
-        }
-        let now = Instant::now();
+    pub fn tell(self, outcome: Outcome, now: Instant) {
         let took = now.saturating_duration_since(self.began);
         let verdict = outcome.verdict();
         if let Some(permit) = self.permit {
@@ -44,12 +40,17 @@ impl Audience {
     }
 
     /// Tells it now, or when the answer's trailers have come where they hold the verdict.
-    pub fn tell_in_time(self, outcome: Outcome, response: Response<Body>) -> Response<Body> {
+    pub fn tell_in_time(
+        self,
+        outcome: Outcome,
+        response: Response<Body>,
+        now: Instant,
+    ) -> Response<Body> {
         let waits = outcome == Outcome::Status(200)
             && is_grpc(response.headers())
             && !response.body().is_end_stream();
         if !waits {
-            self.tell(outcome);
+            self.tell(outcome, now);
             return response;
         }
         response.map(|body| Body::boxed(Awaiting { body, audience: Some(self) }))
@@ -77,7 +78,7 @@ struct Awaiting {
 impl Awaiting {
     fn tell(&mut self, outcome: Outcome) {
         if let Some(audience) = self.audience.take() {
-            audience.tell(outcome);
+            audience.tell(outcome, Instant::now());
         }
     }
 }
@@ -136,7 +137,7 @@ mod tests {
         let mut response = Response::new(body);
         let grpc = http::HeaderValue::from_static("application/grpc");
         response.headers_mut().insert(CONTENT_TYPE, grpc);
-        (breaker, audience.tell_in_time(Outcome::Status(200), response))
+        (breaker, audience.tell_in_time(Outcome::Status(200), response, now))
     }
 
     fn trailers(status: &'static str) -> HeaderMap {
@@ -188,7 +189,8 @@ mod tests {
         };
         let mut whole = Response::new(Body::from("m"));
         whole.headers_mut().insert(CONTENT_TYPE, content_type);
-        let mut body = audience.tell_in_time(Outcome::Status(200), whole).into_body();
+        let mut body =
+            audience.tell_in_time(Outcome::Status(200), whole, Instant::now()).into_body();
         assert!(body.frame().await.unwrap().unwrap().is_data());
         assert!(body.is_end_stream());
         assert_eq!(breaker.state().as_str(), "open");

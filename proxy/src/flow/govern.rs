@@ -47,7 +47,7 @@ pub(super) async fn answer(
     if let Err(failure) = &answered {
         call.record.failed(failure);
     }
-    tell_bulkhead(&answered, call);
+    tell_bulkhead(&answered, tries.began, call);
     let answered = second_best(service, replay, answered, call).await;
     let answer = fall_back(governing, answered, call)?;
     Ok(edit_response(governing, answer).await)
@@ -118,7 +118,9 @@ fn limit_rate(governing: &Governing, call: &Call) -> Result<(), Box<Failure>> {
         headers: call.request.headers(),
         caller: call.record.caller.as_deref(),
     };
-    rates.check(&who, Instant::now()).map_err(|refused| Box::new(Failure::RateLimited(refused)))
+    rates
+        .check(&who, call.record.started())
+        .map_err(|refused| Box::new(Failure::RateLimited(refused)))
 }
 
 /// Takes a place in the bulkhead, which is given back when the answer's body has ended.
@@ -141,13 +143,13 @@ async fn enter(governing: &Governing, call: &mut Call) -> Result<(), Box<Failure
             entered.map_err(|overloaded| Box::new(Failure::Overloaded(overloaded)))?
         }
     };
-    call.place = Some((place, Instant::now()));
+    call.place = Some(place);
     Ok(())
 }
 
 /// An adaptive limit follows how long answers take.
-fn tell_bulkhead(answered: &Answered, call: &Call) {
-    let Some((place, since)) = &call.place else { return };
+fn tell_bulkhead(answered: &Answered, since: Instant, call: &Call) {
+    let Some(place) = &call.place else { return };
     let failed = match answered {
         Ok(answer) => answer.response.status().is_server_error(),
         Err(_) => true,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use stitch_net::Body;
+use tokio::time::Instant;
 
 /// Most frames of an answer that nobody wants which are read to keep its connection.
 const FRAMES: usize = 16;
@@ -44,17 +45,18 @@ impl Tried {
         in_flight: InFlight,
         audience: Audience,
     ) -> Self {
-        let took = Some(audience.began.elapsed());
+        let now = Instant::now();
+        let took = Some(now.saturating_duration_since(audience.began));
         match result {
             Ok(Received::Response(response)) => {
                 let outcome = of_response(&response);
-                let response = audience.tell_in_time(outcome, response);
+                let response = audience.tell_in_time(outcome, response, now);
                 let what = What::Real(Received::Response(response), endpoint, in_flight);
                 Self { outcome, took, cookie: None, what }
             }
             Ok(switched @ Received::Switched(..)) => {
                 let outcome = Outcome::Status(101);
-                audience.tell(outcome);
+                audience.tell(outcome, now);
                 Self {
                     outcome,
                     took,
@@ -64,7 +66,7 @@ impl Tried {
             }
             Err(failure) => {
                 let outcome = Outcome::Failed(fault(&failure));
-                audience.tell(outcome);
+                audience.tell(outcome, now);
                 Self {
                     outcome,
                     took: None,
@@ -76,8 +78,9 @@ impl Tried {
     }
 
     pub fn mock(response: Response<Body>, audience: Audience) -> Self {
-        let (outcome, took) = (of_response(&response), Some(audience.began.elapsed()));
-        let response = audience.tell_in_time(outcome, response);
+        let (outcome, now) = (of_response(&response), Instant::now());
+        let took = Some(now.saturating_duration_since(audience.began));
+        let response = audience.tell_in_time(outcome, response, now);
         Self { outcome, took, cookie: None, what: What::Mock(response) }
     }
 
@@ -94,7 +97,7 @@ impl Tried {
     pub fn failed(failure: Box<Failure>, audience: Option<Audience>) -> Self {
         let outcome = Outcome::Failed(fault(&failure));
         if let Some(audience) = audience {
-            audience.tell(outcome);
+            audience.tell(outcome, Instant::now());
         }
         Self { outcome, took: None, cookie: None, what: What::Failed(failure, None) }
     }

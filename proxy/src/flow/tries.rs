@@ -39,6 +39,8 @@ pub(super) struct Tries<'a> {
     service: &'a Arc<Service>,
     plan: &'a Plan,
     governing: &'a Governing,
+    /// When the first of them begins.
+    pub began: Instant,
     /// When all of it has to be over.
     whole: Option<Until>,
     bound: Bound,
@@ -92,9 +94,11 @@ impl<'a> Tries<'a> {
         pattern: Option<&PathPattern>,
         call: &Call,
     ) -> Self {
-        let whole = Until::of(&plan.timeouts, call, Instant::now());
+        let began = Instant::now();
+        let whole = Until::of(&plan.timeouts, call, began);
         let bound = governing.binds.then(|| Bound::of(service, pattern, call));
-        Self { proxy, service, plan, governing, whole, bound: bound.unwrap_or_default() }
+        let bound = bound.unwrap_or_default();
+        Self { proxy, service, plan, governing, began, whole, bound }
     }
 
     /// Tries until there is an answer to return, be it a bad one. `replay` holds the request's body
@@ -122,9 +126,10 @@ impl<'a> Tries<'a> {
         call: &mut Call,
         source: &mut Source,
     ) -> Result<Response<Body>, Box<Failure>> {
+        let mut now = self.began;
         loop {
             so_far.attempt += 1;
-            let tried = self.once(replay, so_far, call).await?;
+            let tried = self.once(replay, so_far, call, now).await?;
             // A retry that is over makes room for the next one.
             so_far.budget = None;
             let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
@@ -132,6 +137,7 @@ impl<'a> Tries<'a> {
             };
             tried.let_go();
             sleep(next.wait).await;
+            now = Instant::now();
             so_far.budget = Some(next.budget);
         }
     }
@@ -155,11 +161,12 @@ impl<'a> Tries<'a> {
         replay: Option<&Replay>,
         so_far: &mut SoFar,
         call: &mut Call,
+        now: Instant,
     ) -> Result<Tried, Box<Failure>> {
-        let mut permit = self.permit()?;
+        let mut permit = self.permit(now)?;
         call.record.attempts = so_far.attempt;
         if !so_far.is_real {
-            permit = match self.mocked(replay, permit, call).await {
+            permit = match self.mocked(replay, permit, call, now).await {
                 Ok(tried) => return Ok(tried),
                 Err(permit) => permit,
             };
@@ -176,7 +183,7 @@ impl<'a> Tries<'a> {
         };
         let hedge = self.hedge(&body, call);
         let asked = Asked::of(self.proxy, call);
-        let first = self.aim(asked, body, permit, so_far)?;
+        let first = self.aim(asked, body, permit, so_far, now)?;
         let tried = match hedge {
             None => first.await,
             Some(hedge) => Box::pin(self.race(first.boxed(), hedge, asked, so_far)).await,
@@ -190,9 +197,9 @@ impl<'a> Tries<'a> {
     }
 
     /// The breaker's leave to make an attempt.
-    fn permit(&self) -> Result<Option<Permit>, Box<Failure>> {
+    fn permit(&self, now: Instant) -> Result<Option<Permit>, Box<Failure>> {
         let Some(breaker) = &self.governing.breaker else { return Ok(None) };
-        breaker.admit(Instant::now()).map(Some).map_err(|rejected| {
+        breaker.admit(now).map(Some).map_err(|rejected| {
             let breaker = breaker.id().clone();
             Box::new(Failure::BreakerOpen { breaker, retry_after: rejected.retry_after })
         })
@@ -205,21 +212,21 @@ impl<'a> Tries<'a> {
         body: Body,
         permit: Option<Permit>,
         so_far: &mut SoFar,
+        now: Instant,
     ) -> Result<impl Future<Output = Tried> + Send + 'f, Box<Failure>> {
         let picked = self.service.endpoints.pick(Ask {
             key: self.bound.key,
             sticky: self.bound.cookie.as_deref(),
             avoid: &so_far.endpoints,
-            now: Instant::now(),
+            now,
             draw: &mut |below| fastrand::u64(..below),
         });
         let mut picked = picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
         so_far.endpoints.push(picked.endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
-        let timers = Timers::of(&self.plan.timeouts, self.whole, Instant::now);
+        let timers = Timers::of(&self.plan.timeouts, self.whole, || now);
         let set = &self.service.endpoints;
         Ok(async move {
-            let began = Instant::now();
             let host = asked.host_at(&picked.endpoint, self.service.declared.preserve_host);
             let head = asked.head(&picked.endpoint, host.clone(), number);
             let result = match attempt(&picked.endpoint, head, body, timers).await {
@@ -231,7 +238,7 @@ impl<'a> Tries<'a> {
             };
             let Picked { endpoint, in_flight, cookie } = picked;
             let endpoint_too = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
-            let audience = Audience { permit, endpoint: endpoint_too, began };
+            let audience = Audience { permit, endpoint: endpoint_too, began: now };
             Tried::real(result, endpoint, in_flight, audience).setting(cookie)
         })
     }
@@ -295,8 +302,9 @@ impl<'a> Tries<'a> {
         so_far: &mut SoFar,
     ) -> Option<(impl Future<Output = Tried> + Send + 'f, Retrying)> {
         let budget = self.budget()?;
-        let permit = self.permit().ok()?;
-        let attempt = self.aim(asked, Body::Empty, permit, so_far).ok()?;
+        let now = Instant::now();
+        let permit = self.permit(now).ok()?;
+        let attempt = self.aim(asked, Body::Empty, permit, so_far, now).ok()?;
         if let Some(retries) = self.retries() {
             retries.state.hedged.fetch_add(1, Relaxed);
         }
@@ -356,12 +364,12 @@ impl<'a> Tries<'a> {
         replay: Option<&Replay>,
         permit: Option<Permit>,
         call: &mut Call,
+        began: Instant,
     ) -> Result<Tried, Option<Permit>> {
         let mode = self.service.mode();
         let Some(mock) = self.service.mock.as_ref().filter(|_| mode.asks_mock_first()) else {
             return Err(permit);
         };
-        let began = Instant::now();
         let offered = match replay {
             None => mock.offer(&mut call.request),
             Some(replay) => {
