@@ -82,8 +82,11 @@ impl Outbound<'_> {
         }
         if let Some(marks) = &self.marks {
             out.value(&REQUEST_ID, marks.request_id);
-            if let Some(attempt) = marks.attempt {
-                out.value(&X_STITCH_ATTEMPT, &HeaderValue::from(attempt));
+            match marks.attempt {
+                None => {}
+                // Nearly all are the first: a number that need not be made.
+                Some(1) => out.bytes(&X_STITCH_ATTEMPT, b"1"),
+                Some(attempt) => out.value(&X_STITCH_ATTEMPT, &HeaderValue::from(attempt)),
             }
             if let Some(peer) = marks.peer {
                 let before = forwarded.then_some(cleaned);
