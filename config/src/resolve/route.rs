@@ -29,6 +29,7 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     if let Some(pattern) = pattern {
         edits::check_names(cx, &raw_policies, pattern);
     }
+    let written = raw_policies.asked_for();
     let policies = {
         let owner = owner(cx, pattern);
         policies::resolve(cx, raw_policies, &owner)
@@ -72,6 +73,9 @@ pub(super) fn resolve(cx: &mut Context<'_>, number: usize, raw: At<RawRoute>) ->
     };
     let timeout = timeouts::of_route(cx, timeout, &services(&action));
     mirror::along(cx, &policies.mirror, &action);
+    if !matches!(action, RouteAction::Services { .. }) {
+        refuse_without_service(cx, &written);
+    }
     let matches = matches?;
     Some(Route {
         id: format!("route {number} {}", matches.path).into(),
@@ -175,6 +179,16 @@ fn refuse_beside_respond(cx: &mut Context<'_>, spot: Option<Spot>, key: &str) {
         cx.push(
             spot.error(format!("{key:?} stands beside \"respond\""))
                 .hint("respond answers by itself; keep one of the two"),
+        );
+    }
+}
+
+/// Policies are about what a service is asked; auth above all must not seem to be in force.
+fn refuse_without_service(cx: &mut Context<'_>, written: &[(&'static str, Spot)]) {
+    for (key, spot) in written {
+        cx.push(
+            spot.error(format!("{key:?} stands in a route that leads to no service"))
+                .hint("policies are about requests to services; remove it"),
         );
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::decode::{At, ShortOr};
 use crate::model::Balance;
+use crate::yaml::Spot;
 use std::time::Duration;
 
 /// Declares a record that has every policy's key besides its own; see `record!`.
@@ -94,4 +95,28 @@ pub(crate) struct RawPolicies {
     pub(crate) cors: Option<At<OrOff<RawCors>>>,
     pub(crate) mirror: Option<At<OrOff<MirrorChoice>>>,
     pub(crate) auth: Option<At<OrOff<RawAuth>>>,
+}
+
+impl RawPolicies {
+    /// Policies that are asked for, of those that a route may have, by key and place; `mirror` says
+    /// more about itself.
+    pub(crate) fn asked_for(&self) -> Vec<(&'static str, Spot)> {
+        fn spot<T>(written: Option<&At<OrOff<T>>>) -> Option<Spot> {
+            let on = written.filter(|written| !matches!(written.value, OrOff::Off));
+            on.map(|written| written.spot.clone())
+        }
+        let written = [
+            ("retry", spot(self.retry.as_ref())),
+            ("breaker", spot(self.breaker.as_ref())),
+            ("headers", spot(self.headers.as_ref())),
+            ("body", spot(self.body.as_ref())),
+            ("fallback", spot(self.fallback.as_ref())),
+            ("rate_limit", spot(self.rate_limit.as_ref())),
+            ("concurrency", spot(self.concurrency.as_ref())),
+            ("compression", spot(self.compression.as_ref())),
+            ("cors", spot(self.cors.as_ref())),
+            ("auth", spot(self.auth.as_ref())),
+        ];
+        written.into_iter().filter_map(|(key, spot)| Some((key, spot?))).collect()
+    }
 }
