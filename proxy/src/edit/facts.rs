@@ -1,8 +1,8 @@
 //! What header values may be filled in with.
 
+use crate::hygiene::address_value;
 use crate::route::query_pairs;
 use http::{HeaderMap, HeaderValue, Uri};
-use std::io::Write as _;
 use std::net::IpAddr;
 use stitch_config::model::ValuePart;
 use stitch_config::pattern::{Captures, PathPattern};
@@ -34,9 +34,12 @@ impl<'a> Facts<'a> {
         parts: &[ValuePart],
         captures: Option<&Captures<'_>>,
     ) -> Option<HeaderValue> {
-        // A header alone is copied, and a request id: no work.
+        // What is a header value already is copied: no work.
         match parts {
             [ValuePart::RequestId] => return Some(self.request_id.clone()),
+            [ValuePart::ClientIp] if self.client.is_some() => {
+                return self.client.map(address_value);
+            }
             [ValuePart::Header(name)] => {
                 let value = self.headers.get(name).cloned();
                 return Some(value.unwrap_or_else(|| HeaderValue::from_static("")));
@@ -66,8 +69,7 @@ impl<'a> Facts<'a> {
                 }
                 ValuePart::ClientIp => {
                     if let Some(client) = self.client {
-                        // What is written to memory is written.
-                        let _ = write!(out, "{}", client.to_canonical());
+                        out.extend_from_slice(address_value(client).as_bytes());
                     }
                 }
             }

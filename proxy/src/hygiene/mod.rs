@@ -14,6 +14,6 @@ mod via;
 
 pub(crate) use clean::{clean_request, clean_response};
 pub(crate) use extended::{as_extended_connect, extended_connect, switched};
-pub(crate) use outbound::{Marks, Outbound};
+pub(crate) use outbound::{Marks, Outbound, address_value};
 pub(crate) use request::{REQUEST_ID, new_request_id, requested_host};
 pub(crate) use via::ViaToken;

@@ -167,7 +167,8 @@ thread_local! {
     static LAST_PEER: RefCell<Option<(IpAddr, HeaderValue)>> = const { RefCell::new(None) };
 }
 
-fn address_value(address: IpAddr) -> HeaderValue {
+/// An address as a header value, IPv4 in IPv6 as what it is.
+pub fn address_value(address: IpAddr) -> HeaderValue {
     LAST_PEER.with_borrow_mut(|last| match last {
         Some((known, value)) if *known == address => value.clone(),
         _ => {
