@@ -47,7 +47,12 @@ fn get(stitch: &Stitch) -> Response {
 
 /// What the API says of an endpoint of the service `a`.
 fn endpoint(stitch: &Stitch, address: SocketAddr) -> Value {
-    let told = http::get(stitch.admin(), "/api/services/a", &[]).json();
+    endpoint_of("a", stitch, address)
+}
+
+#[track_caller]
+fn endpoint_of(service: &str, stitch: &Stitch, address: SocketAddr) -> Value {
+    let told = http::get(stitch.admin(), &format!("/api/services/{service}"), &[]).json();
     let upstreams = told["data"]["upstreams"].as_array().unwrap();
     upstreams.iter().find(|one| one["address"] == address.to_string()).unwrap().clone()
 }
@@ -176,7 +181,7 @@ fn now_and_then_a_bad_check_changes_nothing() {
 fn a_service_without_a_healthy_endpoint_answers_at_once_and_says_why() {
     let broken = Server::start("broken");
     broken.is(500);
-    let gone = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let gone = SocketAddr::from(([127, 0, 0, 2], free_port()));
     let health = "health: { every: 20ms, timeout: 2s }";
     let stitch = Stitch::up(&format!(
         "services:\n\
@@ -203,8 +208,9 @@ fn a_service_without_a_healthy_endpoint_answers_at_once_and_says_why() {
     ] {
         assert!(detail.contains(&part), "{part} is not in {detail}");
     }
-    let mocked = || http::get(stitch.proxy(), "/", &[("host", "both")]).text() == "mocked";
-    assert!(wait_until(PATIENCE, mocked), "{}", stitch.stderr());
+    let both = || endpoint_of("both", &stitch, broken.upstream.addr());
+    assert!(wait_until(PATIENCE, || both()["health"]["state"] == "unhealthy"), "{}", both());
+    assert_eq!(http::get(stitch.proxy(), "/", &[("host", "both")]).text(), "mocked");
     assert_eq!(broken.asked(), 0, "nothing was sent there but checks");
 }
 

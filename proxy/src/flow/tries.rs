@@ -95,7 +95,8 @@ impl<'a> Tries<'a> {
         call: &Call,
     ) -> Self {
         let began = Instant::now();
-        let whole = Until::of(&plan.timeouts, call, began);
+        // Who may come in, and the queue of a bulkhead, have had their share of it.
+        let whole = Until::of(&plan.timeouts, call, call.record.started());
         let bound = governing.binds.then(|| Bound::of(service, pattern, call));
         let bound = bound.unwrap_or_default();
         Self { proxy, service, plan, governing, began, whole, bound }
