@@ -9,7 +9,7 @@ mod json;
 mod respond;
 mod stats;
 
-pub(crate) use body::BodyEditors;
+pub(crate) use body::{BodyEditor, BodyEditors};
 pub(crate) use edits::Edits;
 pub(crate) use facts::Facts;
 pub(crate) use headers::{Filled, HeaderEditors};

@@ -5,7 +5,7 @@ use super::tries::Tries;
 use super::{Answer, Answered, Call};
 use crate::auth::{Checked, Facts, Refusal};
 use crate::edge::Negotiation;
-use crate::edit;
+use crate::edit::{self, BodyEditor};
 use crate::limit::rate::Who;
 use crate::plan::{Governing, Plan};
 use crate::proxy::Proxy;
@@ -21,7 +21,8 @@ use stitch_net::reason::{REASON, SOURCE};
 use stitch_net::{Body, Flow, Offered};
 use tokio::time::{Instant, timeout_at};
 
-/// Everything between a request's way being decided and its answer leaving. `pattern` is the path of
+/// Everything between a request's way being decided and its answer leaving. What few requests need
+/// to wait for is boxed, so that the others do not carry its state. `pattern` is the path of
 /// the route that claimed it.
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
@@ -36,7 +37,9 @@ pub(super) async fn answer(
     if let Some(answer) = preflight(governing, call) {
         return Ok(answer);
     }
-    authenticate(governing, service, call).await?;
+    if governing.auth.is_some() {
+        Box::pin(authenticate(governing, service, call)).await?;
+    }
     limit_rate(governing, call)?;
     enter(governing, call).await?;
     edit_request(plan, governing, pattern, call).await;
@@ -48,9 +51,15 @@ pub(super) async fn answer(
         call.record.failed(failure);
     }
     tell_bulkhead(&answered, tries.began, call);
-    let answered = second_best(service, replay, answered, call).await;
+    let answered = match service.mode() {
+        Mode::RealThenMock => Box::pin(second_best(service, replay, answered, call)).await,
+        _ => answered,
+    };
     let answer = fall_back(governing, answered, call)?;
-    Ok(edit_response(governing, answer).await)
+    match governing.edits.as_ref().and_then(|edits| edits.bodies.response.as_ref()) {
+        Some(editor) => Ok(Box::pin(edit_response(editor, answer)).await),
+        None => Ok(answer),
+    }
 }
 
 /// Answers a browser's question; what answers to other origins need is put on them as they leave.
@@ -207,7 +216,7 @@ async fn second_best(
     answered: Answered,
     call: &mut Call,
 ) -> Answered {
-    let (Mode::RealThenMock, Some(mock)) = (service.mode(), &service.mock) else { return answered };
+    let Some(mock) = &service.mock else { return answered };
     let wanted = match &answered {
         Ok(answer) => service.declared.mock_on.contains(&answer.response.status().as_u16()),
         Err(failure) => failure.lets_mock_answer(),
@@ -250,13 +259,12 @@ fn fall_back(governing: &Governing, answered: Answered, call: &Call) -> Answered
     Ok(Answer { reason: Some(reason), ..Answer::by_stitch(response) })
 }
 
-async fn edit_response(governing: &Governing, mut answer: Answer) -> Answer {
-    let editor = governing.edits.as_ref().and_then(|edits| edits.bodies.response.as_ref());
-    let Some(editor) = editor.filter(|_| !answer.response.body().is_end_stream()) else {
+async fn edit_response(editor: &BodyEditor, mut answer: Answer) -> Answer {
+    if answer.response.body().is_end_stream() {
         return answer;
-    };
+    }
     let (mut head, body) = answer.response.into_parts();
-    let body = Box::pin(editor.apply(body, &mut head.headers)).await;
+    let body = editor.apply(body, &mut head.headers).await;
     answer.response = Response::from_parts(head, body);
     answer
 }

@@ -23,7 +23,7 @@ pub(crate) use connect::dial;
 pub(crate) use run::{Begun, begin, begin_for};
 
 use run::Answered;
-use step::Step;
+use step::{Step, Wait};
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,10 @@
 //! is made for them. What has to wait goes on in [`carry_out`], on the heap, because hyper moves a
 //! handler's future about and its size would be paid for by every request.
 
-use super::{Answer, Call, Ongoing, Step, answer, arrival, connect, govern, real, service};
+use super::{Answer, Call, Ongoing, Step, Wait, answer, arrival, connect, govern, real, service};
 use crate::body::Outgoing;
 use crate::edge::asked_method;
+use crate::plan::Plan;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
 use crate::route::{Decision, Role, Routed, decide, draw, set_cookie, stay};
@@ -68,7 +69,15 @@ fn go_on(
     let answered = match step {
         Err(failure) => Err(failure),
         Ok(Step::Done(answer)) => Ok(answer),
-        Ok(step) => return Begun::Waiting(wait(proxy, snapshot, step, call)),
+        Ok(Step::Governed(service, plan, route)) => {
+            let ongoing = Ongoing { call, proxy: proxy.clone() };
+            let snapshot = snapshot.clone();
+            return Begun::Waiting(govern(ongoing, snapshot, service, plan, route));
+        }
+        Ok(Step::Wait(wait)) => {
+            let ongoing = Ongoing { call, proxy: proxy.clone() };
+            return Begun::Waiting(attend(ongoing, snapshot.clone(), wait));
+        }
     };
     let response = depart(proxy, snapshot, answered, &mut call);
     Begun::Answered(match whole(response.body()) {
@@ -84,26 +93,42 @@ fn go_on(
     })
 }
 
-fn wait(
-    proxy: &Arc<Proxy>,
-    snapshot: &Arc<Snapshot>,
-    step: Step,
-    call: Call,
+/// Each way has a future of its own, no larger than it has to be.
+fn govern(
+    ongoing: Ongoing,
+    snapshot: Arc<Snapshot>,
+    service: Arc<Service>,
+    plan: Arc<Plan>,
+    route: Option<Arc<Routed<RouteTarget>>>,
 ) -> BoxFuture<Response<Outgoing>> {
-    let snapshot = snapshot.clone();
-    let mut ongoing = Box::new(Ongoing { call, proxy: proxy.clone() });
+    let mut ongoing = Box::new(ongoing);
     Box::pin(async move {
         let Ongoing { call, proxy } = &mut *ongoing;
-        let answered = carry_out(proxy, &snapshot, step, call).await;
-        let response = depart(proxy, &snapshot, answered, call);
-        match whole(response.body()) {
-            Some(bytes) => {
-                ongoing.sent(bytes);
-                response.map(Outgoing::settled)
-            }
-            None => response.map(|body| Outgoing::new(body, ongoing)),
-        }
+        let pattern = route.as_ref().map(|routed| &routed.route.matches.path);
+        let answered = govern::answer(proxy, &service, &plan, pattern, call).await;
+        leave(&snapshot, answered, ongoing)
     })
+}
+
+fn attend(ongoing: Ongoing, snapshot: Arc<Snapshot>, wait: Wait) -> BoxFuture<Response<Outgoing>> {
+    let mut ongoing = Box::new(ongoing);
+    Box::pin(async move {
+        let Ongoing { call, proxy } = &mut *ongoing;
+        let answered = carry_out(proxy, &snapshot, wait, call).await;
+        leave(&snapshot, answered, ongoing)
+    })
+}
+
+fn leave(snapshot: &Snapshot, answered: Answered, mut ongoing: Box<Ongoing>) -> Response<Outgoing> {
+    let Ongoing { call, proxy } = &mut *ongoing;
+    let response = depart(proxy, snapshot, answered, call);
+    match whole(response.body()) {
+        Some(bytes) => {
+            ongoing.sent(bytes);
+            response.map(Outgoing::settled)
+        }
+        None => response.map(|body| Outgoing::new(body, ongoing)),
+    }
 }
 
 /// The length of a body that is as good as sent: here whole, and small enough for a socket's buffer.
@@ -142,14 +167,15 @@ fn next_step(
 ) -> Result<Step, Box<Failure>> {
     let decision = decide_for(snapshot, role, call).map_err(Failure::Gone)?;
     if *call.request.method() == Method::CONNECT {
-        return Ok(Step::Connect(connect::Target::of(decision, snapshot, call.host.as_ref())));
+        let target = connect::Target::of(decision, snapshot, call.host.as_ref());
+        return Ok(Step::Wait(Wait::Connect(target)));
     }
     match decision {
         Decision::Service(service) => Ok(service::meet(service, &service.plan, None, call)),
         Decision::Route(routed) => route(proxy, routed, call),
         Decision::Forward => {
             call.record.meant_for(&proxy.nobody);
-            Ok(Step::Forward)
+            Ok(Step::Wait(Wait::Forward))
         }
         Decision::Fallthrough => match governed_mock(snapshot, call) {
             Some(service) => Ok(service::meet(service, &service.plan, None, call)),
@@ -216,7 +242,7 @@ fn route(
         }
         _ => {
             call.record.meant_for(&proxy.nobody);
-            Ok(Step::Builtin)
+            Ok(Step::Wait(Wait::Builtin))
         }
     }
 }
@@ -237,20 +263,15 @@ fn attribute(proxy: &Proxy, snapshot: &Snapshot, answer: &Answer, call: &mut Cal
 async fn carry_out(
     proxy: &Arc<Proxy>,
     snapshot: &Arc<Snapshot>,
-    step: Step,
+    wait: Wait,
     call: &mut Call,
 ) -> Answered {
-    match step {
-        Step::Done(answer) => Ok(answer),
-        Step::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
-        Step::Mock(later) => Ok(Answer::by_mock(later.await)),
-        Step::Governed(service, plan, route) => {
-            let pattern = route.as_ref().map(|routed| &routed.route.matches.path);
-            Box::pin(govern::answer(proxy, &service, &plan, pattern, call)).await
-        }
-        Step::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
-        Step::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,
-        Step::Builtin => {
+    match wait {
+        Wait::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
+        Wait::Mock(later) => Ok(Answer::by_mock(later.await)),
+        Wait::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
+        Wait::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,
+        Wait::Builtin => {
             let request = take_request(&mut call.request);
             Ok(Answer::by_stitch((proxy.builtin)(request).await))
         }

@@ -1,6 +1,6 @@
 //! Real or mock: what a service's mode makes of a request.
 
-use super::{Answer, Call, Step};
+use super::{Answer, Call, Step, Wait};
 use crate::plan::Plan;
 use crate::route::Routed;
 use crate::service::Service;
@@ -26,7 +26,7 @@ pub(super) fn meet(
     if plan.governing.is_some() {
         return governed();
     }
-    let real = || Step::Real(service.clone(), plan.timeouts);
+    let real = || Step::Wait(Wait::Real(service.clone(), plan.timeouts));
     match (service.mode(), &service.mock) {
         (Mode::Mock, Some(mock)) => offer(&**mock, call),
         (Mode::MockThenReal, Some(mock)) => offered(&**mock, call).unwrap_or_else(|_| real()),
@@ -48,7 +48,7 @@ pub(super) fn offer(mock: &dyn MockService, call: &mut Call) -> Step {
 fn offered(mock: &dyn MockService, call: &mut Call) -> Result<Step, Explain> {
     match mock.offer(&mut call.request) {
         Offered::Now(response) => Ok(Step::Done(Answer::by_mock(response))),
-        Offered::Later(later) => Ok(Step::Mock(later)),
+        Offered::Later(later) => Ok(Step::Wait(Wait::Mock(later))),
         Offered::Miss(explain) => Err(explain),
     }
 }

@@ -16,16 +16,22 @@ use stitch_net::mock::BoxFuture;
 pub(crate) enum Step {
     /// Nothing: it is answered.
     Done(Answer),
-    /// Wait for a mock.
-    Mock(BoxFuture<Response<Body>>),
-    /// Ask the real service, once.
-    Real(Arc<Service>, Timeouts),
     /// Ask the service, real or mock, as its policies have it, or those of the route to it.
     Governed(Arc<Service>, Arc<Plan>, Option<Arc<Routed<RouteTarget>>>),
-    /// Ask a target that nobody declared.
+    /// Wait for somebody, without policies.
+    Wait(Wait),
+}
+
+/// Who is waited for.
+pub(crate) enum Wait {
+    /// A mock.
+    Mock(BoxFuture<Response<Body>>),
+    /// The real service, asked once.
+    Real(Arc<Service>, Timeouts),
+    /// A target that nobody declared.
     Forward,
-    /// Open a tunnel.
+    /// The other end of a tunnel.
     Connect(Target),
-    /// Ask what is built in.
+    /// What is built in.
     Builtin,
 }

@@ -44,6 +44,7 @@ impl Tried {
         endpoint: Arc<Endpoint>,
         in_flight: InFlight,
         audience: Audience,
+        cookie: Option<String>,
     ) -> Self {
         let now = Instant::now();
         let took = Some(now.saturating_duration_since(audience.began));
@@ -52,27 +53,17 @@ impl Tried {
                 let outcome = of_response(&response);
                 let response = audience.tell_in_time(outcome, response, now);
                 let what = What::Real(Received::Response(response), endpoint, in_flight);
-                Self { outcome, took, cookie: None, what }
+                Self { outcome, took, cookie, what }
             }
             Ok(switched @ Received::Switched(..)) => {
                 let outcome = Outcome::Status(101);
                 audience.tell(outcome, now);
-                Self {
-                    outcome,
-                    took,
-                    cookie: None,
-                    what: What::Real(switched, endpoint, in_flight),
-                }
+                Self { outcome, took, cookie, what: What::Real(switched, endpoint, in_flight) }
             }
             Err(failure) => {
                 let outcome = Outcome::Failed(fault(&failure));
                 audience.tell(outcome, now);
-                Self {
-                    outcome,
-                    took: None,
-                    cookie: None,
-                    what: What::Failed(failure, Some(endpoint)),
-                }
+                Self { outcome, took: None, cookie, what: What::Failed(failure, Some(endpoint)) }
             }
         }
     }
@@ -100,11 +91,6 @@ impl Tried {
             audience.tell(outcome, Instant::now());
         }
         Self { outcome, took: None, cookie: None, what: What::Failed(failure, None) }
-    }
-
-    /// With a cookie for its client.
-    pub fn setting(self, cookie: Option<String>) -> Self {
-        Self { cookie, ..self }
     }
 
     pub fn cookie(&self) -> Option<&str> {
@@ -171,7 +157,12 @@ impl Tried {
 }
 
 fn of_response(response: &Response<Body>) -> Outcome {
-    match grpc_status(response.headers()) {
+    // An answer without messages has its status in its head (Trailers-Only).
+    let code = match response.body().is_end_stream() {
+        true => grpc_status(response.headers()),
+        false => None,
+    };
+    match code {
         Some(code) if response.status().is_success() => Outcome::Grpc(code),
         _ => Outcome::Status(response.status().as_u16()),
     }

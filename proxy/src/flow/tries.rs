@@ -14,7 +14,6 @@ use crate::rescue::Failure;
 use crate::service::Service;
 use crate::stats::Source;
 use crate::upstream::{Ask, Picked};
-use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -79,6 +78,17 @@ struct SoFar {
     budget: Option<Retrying>,
 }
 
+/// An attempt that is ready to be made.
+struct Aimed<'a> {
+    asked: Asked<'a>,
+    body: Body,
+    permit: Option<Permit>,
+    picked: Picked,
+    /// What the service is told of its number.
+    number: Option<u32>,
+    now: Instant,
+}
+
 /// Another attempt is worth its while.
 struct Next {
     wait: Duration,
@@ -137,7 +147,7 @@ impl<'a> Tries<'a> {
                 return self.accept(tried, call, source);
             };
             tried.let_go();
-            sleep(next.wait).await;
+            Box::pin(sleep(next.wait)).await;
             now = Instant::now();
             so_far.budget = Some(next.budget);
         }
@@ -167,10 +177,13 @@ impl<'a> Tries<'a> {
         let mut permit = self.permit(now)?;
         call.record.attempts = so_far.attempt;
         if !so_far.is_real {
-            permit = match self.mocked(replay, permit, call, now).await {
-                Ok(tried) => return Ok(tried),
-                Err(permit) => permit,
-            };
+            if self.service.mock.is_some() {
+                // Boxed: what a mock waits for would be part of every request.
+                permit = match Box::pin(self.mocked(replay, permit, call, now)).await {
+                    Ok(tried) => return Ok(tried),
+                    Err(permit) => permit,
+                };
+            }
             so_far.is_real = true;
             so_far.web = real::bridge(self.service.speaks(), call);
         }
@@ -186,8 +199,8 @@ impl<'a> Tries<'a> {
         let asked = Asked::of(self.proxy, call);
         let first = self.aim(asked, body, permit, so_far, now)?;
         let tried = match hedge {
-            None => first.await,
-            Some(hedge) => Box::pin(self.race(first.boxed(), hedge, asked, so_far)).await,
+            None => self.make(first).await,
+            Some(hedge) => Box::pin(self.race(first, hedge, asked, so_far)).await,
         };
         if let (Some(retries), Some(took)) = (self.retries(), tried.took())
             && retries.settings.hedge.is_some()
@@ -208,13 +221,13 @@ impl<'a> Tries<'a> {
 
     /// An attempt at an endpoint, picked now.
     fn aim<'f>(
-        &'f self,
+        &self,
         asked: Asked<'f>,
         body: Body,
         permit: Option<Permit>,
         so_far: &mut SoFar,
         now: Instant,
-    ) -> Result<impl Future<Output = Tried> + Send + 'f, Box<Failure>> {
+    ) -> Result<Aimed<'f>, Box<Failure>> {
         let picked = self.service.endpoints.pick(Ask {
             key: self.bound.key,
             sticky: self.bound.cookie.as_deref(),
@@ -222,26 +235,30 @@ impl<'a> Tries<'a> {
             now,
             draw: &mut |below| fastrand::u64(..below),
         });
-        let mut picked = picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
+        let picked = picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
         so_far.endpoints.push(picked.endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
-        let timers = Timers::of(&self.plan.timeouts, self.whole, || now);
+        Ok(Aimed { asked, body, permit, picked, number, now })
+    }
+
+    /// Makes an attempt.
+    async fn make(&self, aimed: Aimed<'_>) -> Tried {
+        let Aimed { asked, body, permit, mut picked, number, now } = aimed;
         let set = &self.service.endpoints;
-        Ok(async move {
-            let host = asked.host_at(&picked.endpoint, self.service.declared.preserve_host);
-            let head = asked.head(&picked.endpoint, host.clone(), number);
-            let result = match attempt(&picked.endpoint, head, body, timers).await {
-                Ok(received) => Ok(received),
-                Err(last) => {
-                    let again = (number, timers);
-                    Box::pin(asked.elsewhere(last, set, &mut picked, &host, again)).await
-                }
-            };
-            let Picked { endpoint, in_flight, cookie } = picked;
-            let endpoint_too = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
-            let audience = Audience { permit, endpoint: endpoint_too, began: now };
-            Tried::real(result, endpoint, in_flight, audience).setting(cookie)
-        })
+        let timers = Timers::of(&self.plan.timeouts, self.whole, || now);
+        let host = asked.host_at(&picked.endpoint, self.service.declared.preserve_host);
+        let head = asked.head(&picked.endpoint, host.clone(), number);
+        let result = match attempt(&picked.endpoint, head, body, timers).await {
+            Ok(received) => Ok(received),
+            Err(last) => {
+                let again = (number, timers);
+                Box::pin(asked.elsewhere(last, set, &mut picked, &host, again)).await
+            }
+        };
+        let Picked { endpoint, in_flight, cookie } = picked;
+        let endpoint_too = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
+        let audience = Audience { permit, endpoint: endpoint_too, began: now };
+        Tried::real(result, endpoint, in_flight, audience, cookie)
     }
 
     /// After how long a second attempt is made beside the first, and how many at most. Only reads
@@ -263,12 +280,13 @@ impl<'a> Tries<'a> {
     /// The first good one of several attempts; the others are given up.
     async fn race<'f>(
         &'f self,
-        first: BoxFuture<'f, Tried>,
+        first: Aimed<'f>,
         (after, most): (Duration, u32),
         asked: Asked<'f>,
         so_far: &mut SoFar,
     ) -> Tried {
-        let mut running = FuturesUnordered::from_iter([first.map(|tried| (tried, false)).boxed()]);
+        let mut running =
+            FuturesUnordered::from_iter([self.make(first).map(|tried| (tried, false)).boxed()]);
         let mut budgets: SmallVec<[Retrying; 2]> = SmallVec::new();
         let mut left = most;
         loop {
@@ -284,7 +302,7 @@ impl<'a> Tries<'a> {
                 }
                 () = sleep(after), if left > 0 => match self.another(asked, so_far) {
                     Some((hedge, budget)) => {
-                        running.push(hedge.map(|tried| (tried, true)).boxed());
+                        running.push(self.make(hedge).map(|tried| (tried, true)).boxed());
                         budgets.push(budget);
                         left -= 1;
                     }
@@ -297,11 +315,7 @@ impl<'a> Tries<'a> {
     }
 
     /// One more attempt beside those that run, if the budget and the service allow it.
-    fn another<'f>(
-        &'f self,
-        asked: Asked<'f>,
-        so_far: &mut SoFar,
-    ) -> Option<(impl Future<Output = Tried> + Send + 'f, Retrying)> {
+    fn another<'f>(&self, asked: Asked<'f>, so_far: &mut SoFar) -> Option<(Aimed<'f>, Retrying)> {
         let budget = self.budget()?;
         let now = Instant::now();
         let permit = self.permit(now).ok()?;
