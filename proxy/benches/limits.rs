@@ -60,7 +60,7 @@ fn bulkheads(c: &mut Criterion) {
         group.bench_function(format!("{name}: in, answered and out"), |b| {
             b.iter(|| {
                 let place = black_box(&bulkhead).try_enter().expect("nobody else is in");
-                place.answered(Duration::from_millis(1), false);
+                place.answered(|| Duration::from_millis(1), false);
             });
         });
     }

@@ -89,14 +89,15 @@ fn sooner(one: Option<Until>, other: Option<Until>) -> Option<Until> {
 
 impl Timers {
     /// The timers of one attempt at a request that has to be over at some time.
-    pub fn of(timeouts: &Timeouts, whole: Option<Until>, now: impl FnOnce() -> Instant) -> Self {
+    pub fn of(timeouts: &Timeouts, whole: Option<Until>, now: Instant) -> Self {
         let per_try = timeouts.per_try.and_then(|limit| {
-            let at = now().checked_add(limit)?;
+            let at = now.checked_add(limit)?;
             Some(Until { at, limit, whose: Whose::Ours(Timer::PerTry) })
         });
         let until = sooner(whole, per_try);
         let Timeouts { connect, first_byte, .. } = *timeouts;
-        let limits = Limits { connect, first_byte, until: until.map(|until| until.at) };
+        let until_at = until.map(|until| until.at);
+        let limits = Limits { connect, first_byte, began: Some(now), until: until_at };
         Self { limits, until }
     }
 }
@@ -140,75 +141,40 @@ impl<'a> Asked<'a> {
             request_id: &call.request_id,
         }
     }
+}
 
-    /// The host that an endpoint is asked for: its own, unless the service wants the client's.
-    pub fn host_at(self, endpoint: &Endpoint, preserve: bool) -> HeaderValue {
-        self.host.filter(|_| preserve).unwrap_or(&endpoint.host).clone()
-    }
+/// One attempt at a request.
+pub(super) struct Attempt<'a> {
+    pub asked: Asked<'a>,
+    /// What its endpoint was picked from; `None` for a target that nobody declared.
+    pub set: Option<&'a EndpointSet>,
+    /// Whether the endpoint is asked for the host that the client asked for.
+    pub keeps_host: bool,
+    /// What the service is told of its number, where there may be several.
+    pub number: Option<u32>,
+    pub timers: Timers,
+}
 
-    /// The head for one endpoint, which is told which attempt this is where there may be several.
-    /// Only declared endpoints are told about the call.
-    pub fn head(self, endpoint: &'a Endpoint, host: HeaderValue, attempt: Option<u32>) -> Head<'a> {
-        let marks = endpoint.guard.is_none().then_some(Marks {
-            peer: self.peer,
-            host: self.host,
-            request_id: self.request_id,
-            attempt,
-        });
-        Head {
-            method: self.method,
-            headers: self.headers,
-            base_path: &endpoint.base_path,
-            target: self.target,
-            outbound: Outbound {
-                host,
-                via: &self.proxy.via,
-                version: self.version,
-                upgrade: self.upgrade,
-                deadline: self.deadline,
-                marks,
-            },
+impl Attempt<'_> {
+    /// Sends, and waits for the head of the answer. While connections are refused the other
+    /// addresses of the endpoint's name are tried; who is `picked` changes with them.
+    pub async fn make(&self, picked: &mut Picked, body: Body) -> Result<Received, Box<Failure>> {
+        let head = self.head(&picked.endpoint);
+        match send(&picked.endpoint, body, &head, self.timers.limits).await {
+            Ok(received) => Ok(received),
+            Err(error) => Box::pin(self.elsewhere(error, picked)).await,
         }
     }
-}
 
-/// An attempt without an answer.
-pub(super) struct Unanswered {
-    pub failure: Box<Failure>,
-    /// The request's body, if there was no connection to send it over.
-    pub unsent: Option<Body>,
-}
-
-/// Sends, and waits for the head of the answer.
-pub(super) async fn attempt(
-    endpoint: &Endpoint,
-    head: Head<'_>,
-    body: Body,
-    timers: Timers,
-) -> Result<Received, Unanswered> {
-    let sent = send(endpoint, body, &head, timers.limits).await;
-    sent.map_err(|error| match (error, timers.until) {
-        (SendError::Exchange(ExchangeError::Late), Some(until)) => {
-            Unanswered { failure: until.failure(Some(endpoint)), unsent: None }
-        }
-        (error, _) => unanswered(endpoint, error),
-    })
-}
-
-impl Asked<'_> {
-    /// The same attempt at the other addresses of its endpoint's name, while connections are
-    /// refused. What is `picked` changes with them.
-    pub async fn elsewhere(
-        self,
-        mut last: Unanswered,
-        set: &EndpointSet,
+    async fn elsewhere(
+        &self,
+        mut error: SendError,
         picked: &mut Picked,
-        host: &HeaderValue,
-        (number, timers): (Option<u32>, Timers),
     ) -> Result<Received, Box<Failure>> {
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
         loop {
-            let Unanswered { failure, unsent: Some(body) } = last else { return Err(last.failure) };
+            let (failure, unsent) = self.unanswered(&picked.endpoint, error);
+            let (Some(set), Some(body)) = (self.set, unsent) else { return Err(failure) };
             if !failure.is_refusal() {
                 return Err(failure);
             }
@@ -217,16 +183,57 @@ impl Asked<'_> {
                 return Err(failure);
             };
             *picked = next;
-            let head = self.head(&picked.endpoint, host.clone(), number);
-            match attempt(&picked.endpoint, head, body, timers).await {
+            let head = self.head(&picked.endpoint);
+            match send(&picked.endpoint, body, &head, self.timers.limits).await {
                 Ok(received) => return Ok(received),
-                Err(unanswered) => last = unanswered,
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// The head for one endpoint. Only declared endpoints are told about the call.
+    fn head<'h>(&'h self, endpoint: &'h Endpoint) -> Head<'h> {
+        let asked = &self.asked;
+        let marks = endpoint.guard.is_none().then_some(Marks {
+            peer: asked.peer,
+            host: asked.host,
+            request_id: asked.request_id,
+            attempt: self.number,
+        });
+        Head {
+            method: asked.method,
+            headers: asked.headers,
+            base_path: &endpoint.base_path,
+            target: asked.target,
+            outbound: Outbound {
+                host: asked.host.filter(|_| self.keeps_host).unwrap_or(&endpoint.host),
+                via: &asked.proxy.via,
+                version: asked.version,
+                upgrade: asked.upgrade,
+                deadline: asked.deadline,
+                marks,
+            },
+        }
+    }
+
+    /// Why there is no answer; and the body, if there was no connection to send it over.
+    fn unanswered(&self, endpoint: &Endpoint, error: SendError) -> (Box<Failure>, Option<Body>) {
+        match (error, self.timers.until) {
+            (SendError::Exchange(ExchangeError::Late), Some(until)) => {
+                (until.failure(Some(endpoint)), None)
+            }
+            (SendError::Exchange(error), _) => {
+                (Box::new(failure(endpoint.to_string(), error)), None)
+            }
+            (SendError::Connect(error, unsent), _) => {
+                (Failure::Connect { endpoint: endpoint.to_string(), error }.into(), unsent)
             }
         }
     }
 }
 
 /// Cleans an answer; or joins both sides of an upgrade.
+#[inline]
 pub(super) fn receive(
     endpoint: &Endpoint,
     received: Received,
@@ -259,7 +266,7 @@ impl RequestHead for Head<'_> {
 
     fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
         let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let host = &self.outbound.host;
+        let host = self.outbound.host;
         let uri = Uri::builder().scheme(scheme).path_and_query(self.path()?);
         let uri = match &endpoint.authority {
             Some(authority) if *host == endpoint.host => uri.authority(authority.clone()),
@@ -311,15 +318,6 @@ fn switch_protocols(
     hygiene::clean_response(response.headers_mut());
     hygiene::switched(&mut response, &call.request, agreed.unwrap_or(wanted));
     Ok(response.map(|()| Body::Empty))
-}
-
-fn unanswered(endpoint: &Endpoint, error: SendError) -> Unanswered {
-    let endpoint = endpoint.to_string();
-    let (failure, unsent) = match error {
-        SendError::Connect(error, unsent) => (Failure::Connect { endpoint, error }, unsent),
-        SendError::Exchange(error) => (failure(endpoint, error), None),
-    };
-    Unanswered { failure: Box::new(failure), unsent }
 }
 
 fn failure(endpoint: String, error: ExchangeError) -> Failure {

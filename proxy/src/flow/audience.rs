@@ -16,14 +16,14 @@ use stitch_net::{Body, BoxError};
 use tokio::time::Instant;
 
 /// Listeners for the end of one attempt. Dropped, it ends without a verdict: the client went.
-pub(super) struct Audience {
+pub(super) struct Audience<'a> {
     pub permit: Option<Permit>,
     /// Only where an endpoint's record matters.
-    pub endpoint: Option<(Arc<EndpointSet>, Arc<Endpoint>)>,
+    pub endpoint: Option<(&'a Arc<EndpointSet>, &'a Arc<Endpoint>)>,
     pub began: Instant,
 }
 
-impl Audience {
+impl Audience<'_> {
     /// Tells how the attempt ended.
     pub fn tell(self, outcome: Outcome, now: Instant) {
         let took = now.saturating_duration_since(self.began);
@@ -35,27 +35,34 @@ impl Audience {
         if let Some((set, endpoint)) =
             self.endpoint.filter(|_| outcome != Outcome::Failed(Fault::Ours))
         {
-            set.observe(&endpoint, took, verdict == Verdict::Failure, now);
+            set.observe(endpoint, took, verdict == Verdict::Failure, now);
         }
     }
 
     /// Tells it now, or when the answer's trailers have come where they hold the verdict.
-    pub fn tell_in_time(
-        self,
-        outcome: Outcome,
-        response: Response<Body>,
-        now: Instant,
-    ) -> Response<Body> {
+    pub fn tell_in_time(self, outcome: Outcome, response: &mut Response<Body>, now: Instant) {
         // What is here whole has no trailers to come.
         let waits = !matches!(response.body(), Body::Empty | Body::Full(_))
             && outcome == Outcome::Status(200)
             && is_grpc(response.headers());
         if !waits {
-            self.tell(outcome, now);
-            return response;
+            return self.tell(outcome, now);
         }
-        response.map(|body| Body::boxed(Awaiting { body, audience: Some(self) }))
+        let body = std::mem::take(response.body_mut());
+        let audience = Patient {
+            permit: self.permit,
+            endpoint: self.endpoint.map(|(set, endpoint)| (set.clone(), endpoint.clone())),
+            began: self.began,
+        };
+        *response.body_mut() = Body::boxed(Awaiting { body, audience: Some(audience) });
     }
+}
+
+/// An audience that stays until the body has ended.
+struct Patient {
+    permit: Option<Permit>,
+    endpoint: Option<(Arc<EndpointSet>, Arc<Endpoint>)>,
+    began: Instant,
 }
 
 /// Whether there will be trailers. gRPC-Web, as a service may speak it itself, has them in its body.
@@ -73,13 +80,14 @@ pub(super) fn grpc_status(headers: &HeaderMap) -> Option<u8> {
 /// The body of a gRPC answer whose verdict stands in its trailers.
 struct Awaiting {
     body: Body,
-    audience: Option<Audience>,
+    audience: Option<Patient>,
 }
 
 impl Awaiting {
     fn tell(&mut self, outcome: Outcome) {
-        if let Some(audience) = self.audience.take() {
-            audience.tell(outcome, Instant::now());
+        if let Some(Patient { permit, endpoint, began }) = self.audience.take() {
+            let endpoint = endpoint.as_ref().map(|(set, endpoint)| (set, endpoint));
+            Audience { permit, endpoint, began }.tell(outcome, Instant::now());
         }
     }
 }
@@ -138,7 +146,8 @@ mod tests {
         let mut response = Response::new(body);
         let grpc = http::HeaderValue::from_static("application/grpc");
         response.headers_mut().insert(CONTENT_TYPE, grpc);
-        (breaker, audience.tell_in_time(Outcome::Status(200), response, now))
+        audience.tell_in_time(Outcome::Status(200), &mut response, now);
+        (breaker, response)
     }
 
     fn trailers(status: &'static str) -> HeaderMap {
@@ -190,8 +199,8 @@ mod tests {
         };
         let mut whole = Response::new(Body::boxed(http_body_util::Full::new(Bytes::from("m"))));
         whole.headers_mut().insert(CONTENT_TYPE, content_type);
-        let mut body =
-            audience.tell_in_time(Outcome::Status(200), whole, Instant::now()).into_body();
+        audience.tell_in_time(Outcome::Status(200), &mut whole, Instant::now());
+        let mut body = whole.into_body();
         assert!(body.frame().await.unwrap().unwrap().is_data());
         assert!(body.is_end_stream());
         assert_eq!(breaker.state().as_str(), "open");

@@ -32,6 +32,7 @@ pub(super) async fn answer(
     call: &mut Call,
 ) -> Answered {
     let governing = plan.governing.as_deref().unwrap_or(&Governing::NONE);
+    let mut waited = false;
     call.record.plan = Some(plan.clone());
     // A browser's question shows no credentials, and what it is told has to be read.
     if let Some(answer) = preflight(governing, call) {
@@ -39,18 +40,21 @@ pub(super) async fn answer(
     }
     if governing.auth.is_some() {
         Box::pin(authenticate(governing, service, call)).await?;
+        waited = true;
     }
     limit_rate(governing, call)?;
-    enter(governing, call).await?;
-    edit_request(plan, governing, pattern, call).await;
+    waited |= enter(governing, call).await?;
+    waited |= edit_request(plan, governing, pattern, call).await;
     mirror(proxy, governing, call);
     let replay = keep_body(service, governing, call);
-    let tries = Tries::of(proxy, service, plan, governing, pattern, call);
+    // Where nothing was waited for, the request's arrival is as good as now.
+    let began = if waited { Instant::now() } else { call.record.started() };
+    let tries = Tries::of(proxy, service, plan, governing, pattern, (call, began));
     let answered = tries.run(replay.as_ref(), call).await;
     if let Err(failure) = &answered {
         call.record.failed(failure);
     }
-    tell_bulkhead(&answered, tries.began, call);
+    tell_bulkhead(&answered, began, call);
     let answered = match service.mode() {
         Mode::RealThenMock => Box::pin(second_best(service, replay, answered, call)).await,
         _ => answered,
@@ -132,11 +136,12 @@ fn limit_rate(governing: &Governing, call: &Call) -> Result<(), Box<Failure>> {
         .map_err(|refused| Box::new(Failure::RateLimited(refused)))
 }
 
-/// Takes a place in the bulkhead, which is given back when the answer's body has ended.
-async fn enter(governing: &Governing, call: &mut Call) -> Result<(), Box<Failure>> {
-    let Some(bulkhead) = &governing.bulkhead else { return Ok(()) };
-    let place = match bulkhead.try_enter() {
-        Some(place) => place,
+/// Takes a place in the bulkhead, which is given back when the answer's body has ended. Says whether
+/// it had to be waited for.
+async fn enter(governing: &Governing, call: &mut Call) -> Result<bool, Box<Failure>> {
+    let Some(bulkhead) = &governing.bulkhead else { return Ok(false) };
+    let (place, waited) = match bulkhead.try_enter() {
+        Some(place) => (place, false),
         None => {
             let entering = Box::pin(bulkhead.enter());
             let entered = match call.deadline {
@@ -149,11 +154,11 @@ async fn enter(governing: &Governing, call: &mut Call) -> Result<(), Box<Failure
                     }
                 },
             };
-            entered.map_err(|overloaded| Box::new(Failure::Overloaded(overloaded)))?
+            (entered.map_err(|overloaded| Box::new(Failure::Overloaded(overloaded)))?, true)
         }
     };
     call.place = Some(place);
-    Ok(())
+    Ok(waited)
 }
 
 /// An adaptive limit follows how long answers take.
@@ -163,16 +168,17 @@ fn tell_bulkhead(answered: &Answered, since: Instant, call: &Call) {
         Ok(answer) => answer.response.status().is_server_error(),
         Err(_) => true,
     };
-    place.answered(since.elapsed(), failed);
+    place.answered(|| since.elapsed(), failed);
 }
 
+/// Says whether its body had to be waited for.
 async fn edit_request(
     plan: &Arc<Plan>,
     governing: &Governing,
     pattern: Option<&PathPattern>,
     call: &mut Call,
-) {
-    let Some(edits) = &governing.edits else { return };
+) -> bool {
+    let Some(edits) = &governing.edits else { return false };
     let facts = edit::Facts {
         pattern,
         uri: call.asked_for.as_deref().unwrap_or(call.request.uri()),
@@ -193,7 +199,9 @@ async fn edit_request(
         let body = std::mem::take(call.request.body_mut());
         let body = Box::pin(editor.apply(body, call.request.headers_mut())).await;
         *call.request.body_mut() = body;
+        return true;
     }
+    false
 }
 
 fn mirror(proxy: &Arc<Proxy>, governing: &Governing, call: &mut Call) {

@@ -1,6 +1,6 @@
 //! The request leaves for a real service, and its answer comes back.
 
-use super::attempt::{Asked, Timers, Until, attempt, receive};
+use super::attempt::{Asked, Attempt, Timers, Until, receive};
 use super::{Answer, Answered, Call};
 use crate::grpc::{self, Web};
 use crate::proxy::Proxy;
@@ -32,25 +32,25 @@ pub(super) async fn answer(
     let set = &service.endpoints;
     let picked = match set.only() {
         Some(endpoint) => Picked { endpoint, in_flight: InFlight::default(), cookie: None },
-        None => pick(set)?,
+        None => pick(set, call.record.started())?,
     };
-    let host = Asked::of(proxy, call).host_at(&picked.endpoint, service.declared.preserve_host);
+    let keeps_host = service.declared.preserve_host;
     let mut response = if may_be_grpc(picked.endpoint.speaks(), call) {
-        Box::pin(once_grpc(proxy, set, picked, host, timeout, call)).await?
+        Box::pin(once_grpc(proxy, set, picked, keeps_host, timeout, call)).await?
     } else {
-        once(proxy, Some(set), picked, host, timeout, call).await?
+        once(proxy, Some(set), picked, keeps_host, timeout, call).await?
     };
     response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
     Ok(Answer { response, source: Source::Real, reason: None })
 }
 
 /// One of several endpoints, for a request that nothing binds to any.
-fn pick(set: &EndpointSet) -> Result<Picked, Box<Failure>> {
+fn pick(set: &EndpointSet, now: Instant) -> Result<Picked, Box<Failure>> {
     let picked = set.pick(Ask {
         key: None,
         sticky: None,
         avoid: &[],
-        now: Instant::now(),
+        now,
         draw: &mut |below| fastrand::u64(..below),
     });
     Ok(picked.ok_or_else(|| Failure::none_of(set))?)
@@ -67,7 +67,7 @@ async fn once_grpc(
     proxy: &Arc<Proxy>,
     set: &EndpointSet,
     picked: Picked,
-    host: HeaderValue,
+    keeps_host: bool,
     timeout: Timeouts,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
@@ -76,7 +76,7 @@ async fn once_grpc(
         let body = std::mem::take(call.request.body_mut());
         *call.request.body_mut() = web.decode(body);
     }
-    let answered = once(proxy, Some(set), picked, host, timeout, call).await;
+    let answered = once(proxy, Some(set), picked, keeps_host, timeout, call).await;
     unbridge(web, answered, call)
 }
 
@@ -95,18 +95,14 @@ pub(super) fn unbridge(
     if let Some(web) = &web {
         web.restore(call.request.headers_mut());
     }
-    match answered {
-        Ok(mut response) => {
-            if let Some(deadline) = call.deadline.filter(|_| !response.body().is_end_stream()) {
-                response = response.map(|body| Body::boxed(grpc::Until::new(body, deadline)));
-            }
-            Ok(match web {
-                Some(web) => web.answer(response),
-                None => response,
-            })
-        }
-        Err(failure) => Err(failure),
+    let mut response = answered?;
+    if let Some(deadline) = call.deadline.filter(|_| !response.body().is_end_stream()) {
+        response = response.map(|body| Body::boxed(grpc::Until::new(body, deadline)));
     }
+    Ok(match web {
+        Some(web) => web.answer(response),
+        None => response,
+    })
 }
 
 /// One attempt: send, wait, clean the answer. `set` is what the endpoint was picked from.
@@ -114,30 +110,22 @@ async fn once(
     proxy: &Arc<Proxy>,
     set: Option<&EndpointSet>,
     mut picked: Picked,
-    host: HeaderValue,
+    keeps_host: bool,
     timeouts: Timeouts,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     call.record.endpoint = Some(picked.endpoint.clone());
     let body = std::mem::take(call.request.body_mut());
-    // Who has no timers reads no clock.
-    let whole = match timeouts.request.is_some() || call.deadline.is_some() {
-        true => Until::of(&timeouts, call, Instant::now()),
-        false => None,
-    };
-    let timers = Timers::of(&timeouts, whole, Instant::now);
-    let asked = Asked::of(proxy, call);
-    let head = asked.head(&picked.endpoint, host.clone(), None);
-    let received = match (attempt(&picked.endpoint, head, body, timers).await, set) {
-        (Ok(received), _) => received,
-        (Err(last), None) => return Err(last.failure),
-        (Err(last), Some(set)) => {
-            let again = (None, timers);
-            let sent = Box::pin(asked.elsewhere(last, set, &mut picked, &host, again)).await;
-            call.record.endpoint = Some(picked.endpoint.clone());
-            sent?
-        }
-    };
+    // Nothing was waited for since the request arrived.
+    let now = call.record.started();
+    let timers = Timers::of(&timeouts, Until::of(&timeouts, call, now), now);
+    let attempt = Attempt { asked: Asked::of(proxy, call), set, keeps_host, number: None, timers };
+    let first = picked.endpoint.id;
+    let received = attempt.make(&mut picked, body).await;
+    if picked.endpoint.id != first {
+        call.record.endpoint = Some(picked.endpoint.clone());
+    }
+    let received = received?;
     call.in_flight = Some(picked.in_flight);
     receive(&picked.endpoint, received, call)
 }
@@ -145,19 +133,21 @@ async fn once(
 /// Sends a request to the absolute target that it names, if `forward` allows that, or to where it was
 /// going when it was redirected.
 pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut Call) -> Answered {
-    let (endpoint, host) = match call.peer.as_ref().and_then(|peer| peer.original_destination) {
+    let redirected = call.peer.as_ref().and_then(|peer| peer.original_destination);
+    let endpoint = match redirected {
         Some(to) => original(snapshot, to, call),
         None => target(snapshot, call)?,
     };
     call.unmarked = true;
     let picked = Picked { endpoint, in_flight: InFlight::default(), cookie: None };
-    let mut response = once(proxy, None, picked, host, Timeouts::default(), call).await?;
+    let keeps_host = redirected.is_some();
+    let mut response = once(proxy, None, picked, keeps_host, Timeouts::default(), call).await?;
     proxy.via.add(response.headers_mut());
     Ok(Answer { response, source: Source::Real, reason: None })
 }
 
 /// The absolute target that a request names.
-fn target(snapshot: &Snapshot, call: &Call) -> Result<(Arc<Endpoint>, HeaderValue), Box<Failure>> {
+fn target(snapshot: &Snapshot, call: &Call) -> Result<Arc<Endpoint>, Box<Failure>> {
     let scheme = match call.request.uri().scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => model::Scheme::Https,
         _ => model::Scheme::Http,
@@ -165,21 +155,16 @@ fn target(snapshot: &Snapshot, call: &Call) -> Result<(Arc<Endpoint>, HeaderValu
     let authority = call.request.uri().authority().cloned().ok_or(Failure::NoEndpoint)?;
     let target = Authority::parse(authority.as_str());
     let port = target.port.or(scheme.default_port()).unwrap_or(80);
-    let endpoint =
-        snapshot.forward.target(scheme, target.host, port).map_err(|error| no_tls(&error))?;
-    let host = endpoint.host.clone();
-    Ok((endpoint, host))
+    snapshot.forward.target(scheme, target.host, port).map_err(|error| no_tls(&error))
 }
 
-/// Where a redirected request was going, in the version and to the host that its client meant.
-fn original(snapshot: &Snapshot, to: SocketAddr, call: &Call) -> (Arc<Endpoint>, HeaderValue) {
+/// Where a redirected request was going, in the version that its client meant.
+fn original(snapshot: &Snapshot, to: SocketAddr, call: &Call) -> Arc<Endpoint> {
     let scheme = match call.request.version() {
         Version::HTTP_2 => model::Scheme::H2c,
         _ => model::Scheme::Http,
     };
-    let endpoint = snapshot.forward.original(scheme, to);
-    let host = call.host.as_ref().unwrap_or(&endpoint.host).clone();
-    (endpoint, host)
+    snapshot.forward.original(scheme, to)
 }
 
 /// A target that TLS has no name for.

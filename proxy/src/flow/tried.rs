@@ -3,10 +3,11 @@
 use super::Call;
 use super::attempt::receive;
 use super::audience::{Audience, grpc_status};
+use crate::breakers::Permit;
 use crate::policy::{Fault, Outcome};
 use crate::rescue::{Failure, Timer};
 use crate::stats::Source;
-use crate::upstream::{ConnectError, Endpoint, InFlight, Received};
+use crate::upstream::{ConnectError, Endpoint, EndpointSet, InFlight, Picked, Received};
 use http::header::HeaderName;
 use http::{HeaderMap, Response};
 use http_body::Body as _;
@@ -39,19 +40,20 @@ enum What {
 }
 
 impl Tried {
+    /// An attempt at a real endpoint. The `set` that it was picked from is told of it.
     pub fn real(
         result: Result<Received, Box<Failure>>,
-        endpoint: Arc<Endpoint>,
-        in_flight: InFlight,
-        audience: Audience,
-        cookie: Option<String>,
+        Picked { endpoint, in_flight, cookie }: Picked,
+        permit: Option<Permit>,
+        set: Option<&Arc<EndpointSet>>,
+        (began, now): (Instant, Instant),
     ) -> Self {
-        let now = Instant::now();
-        let took = Some(now.saturating_duration_since(audience.began));
+        let took = Some(now.saturating_duration_since(began));
+        let audience = Audience { permit, endpoint: set.map(|set| (set, &endpoint)), began };
         match result {
-            Ok(Received::Response(response)) => {
+            Ok(Received::Response(mut response)) => {
                 let outcome = of_response(&response);
-                let response = audience.tell_in_time(outcome, response, now);
+                audience.tell_in_time(outcome, &mut response, now);
                 let what = What::Real(Received::Response(response), endpoint, in_flight);
                 Self { outcome, took, cookie, what }
             }
@@ -68,10 +70,10 @@ impl Tried {
         }
     }
 
-    pub fn mock(response: Response<Body>, audience: Audience) -> Self {
+    pub fn mock(mut response: Response<Body>, audience: Audience<'_>) -> Self {
         let (outcome, now) = (of_response(&response), Instant::now());
         let took = Some(now.saturating_duration_since(audience.began));
-        let response = audience.tell_in_time(outcome, response, now);
+        audience.tell_in_time(outcome, &mut response, now);
         Self { outcome, took, cookie: None, what: What::Mock(response) }
     }
 
@@ -84,8 +86,8 @@ impl Tried {
         }
     }
 
-    /// The mock did not answer.
-    pub fn failed(failure: Box<Failure>, audience: Option<Audience>) -> Self {
+    /// Nobody could be asked, or the mock did not answer.
+    pub fn failed(failure: Box<Failure>, audience: Option<Audience<'_>>) -> Self {
         let outcome = Outcome::Failed(fault(&failure));
         if let Some(audience) = audience {
             audience.tell(outcome, Instant::now());
@@ -116,25 +118,25 @@ impl Tried {
         headers.get(name)?.to_str().ok()
     }
 
+    /// Whose answer it is.
+    pub fn source(&self) -> Source {
+        match &self.what {
+            What::Real(..) => Source::Real,
+            What::Mock(_) => Source::Mock,
+            What::Miss(_) | What::Failed(..) => Source::Stitch,
+        }
+    }
+
     /// The answer, for the caller to have.
-    pub fn accept(
-        self,
-        call: &mut Call,
-        source: &mut Source,
-    ) -> Result<Response<Body>, Box<Failure>> {
+    pub fn accept(self, call: &mut Call) -> Result<Response<Body>, Box<Failure>> {
         match self.what {
             What::Real(received, endpoint, in_flight) => {
-                *source = Source::Real;
                 call.in_flight = Some(in_flight);
                 let response = receive(&endpoint, received, call);
                 call.record.endpoint = Some(endpoint);
                 response
             }
-            What::Mock(response) => {
-                *source = Source::Mock;
-                Ok(response)
-            }
-            What::Miss(response) => Ok(response),
+            What::Mock(response) | What::Miss(response) => Ok(response),
             What::Failed(failure, endpoint) => {
                 call.record.endpoint = endpoint.or(call.record.endpoint.take());
                 Err(failure)

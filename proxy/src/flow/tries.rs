@@ -1,6 +1,6 @@
 //! A request is tried until it is answered well, or its policies say that this was enough.
 
-use super::attempt::{Asked, Timers, Until, attempt};
+use super::attempt::{Asked, Attempt, Timers, Until};
 use super::audience::Audience;
 use super::tried::Tried;
 use super::{Answer, Answered, Call, real};
@@ -13,7 +13,7 @@ use crate::replay::Replay;
 use crate::rescue::Failure;
 use crate::service::Service;
 use crate::stats::Source;
-use crate::upstream::{Ask, Picked};
+use crate::upstream::{Ask, Picked, Received};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -79,8 +79,7 @@ struct SoFar {
 }
 
 /// An attempt that is ready to be made.
-struct Aimed<'a> {
-    asked: Asked<'a>,
+struct Aimed {
     body: Body,
     permit: Option<Permit>,
     picked: Picked,
@@ -96,15 +95,15 @@ struct Next {
 }
 
 impl<'a> Tries<'a> {
+    /// `began` is when whatever comes before the first of them was over.
     pub fn of(
         proxy: &'a Arc<Proxy>,
         service: &'a Arc<Service>,
         plan: &'a Plan,
         governing: &'a Governing,
         pattern: Option<&PathPattern>,
-        call: &Call,
+        (call, began): (&Call, Instant),
     ) -> Self {
-        let began = Instant::now();
         // Who may come in, and the queue of a bulkhead, have had their share of it.
         let whole = Until::of(&plan.timeouts, call, call.record.started());
         let bound = governing.binds.then(|| Bound::of(service, pattern, call));
@@ -114,100 +113,76 @@ impl<'a> Tries<'a> {
 
     /// Tries until there is an answer to return, be it a bad one. `replay` holds the request's body
     /// where it may be needed again.
+    ///
+    /// All of it is one future, but for what few requests wait for: each future within a future
+    /// costs every request.
     pub async fn run(&self, replay: Option<&Replay>, call: &mut Call) -> Answered {
         let _active = self.retries().map(|retries| retries.state.budget.begin());
-        let (mut so_far, mut source) = (SoFar::default(), Source::Stitch);
-        let answered = self.until_good(replay, &mut so_far, call, &mut source).await;
-        let mut response = real::unbridge(so_far.web, answered, call)?;
-        if source != Source::Real {
-            return Ok(Answer { source, ..Answer::by_mock(response) });
-        }
-        response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
-        Ok(Answer { response, source, reason: None })
+        let mut so_far = SoFar::default();
+        let mut now = self.began;
+        let tried = loop {
+            so_far.attempt += 1;
+            let mut permit = match self.permit(now) {
+                Ok(permit) => permit,
+                Err(failure) => break Tried::failed(failure, None),
+            };
+            call.record.attempts = so_far.attempt;
+            let mocked = match self.service.mock.is_some() && !so_far.is_real {
+                true => Box::pin(self.mocked(replay, &mut permit, call, now)).await,
+                false => None,
+            };
+            let tried = match mocked {
+                Some(tried) => tried,
+                None => {
+                    let body = self.body(replay, &mut so_far, call);
+                    let hedge = self.hedge(&body, call);
+                    let mut aimed = match self.aim(body, permit, &mut so_far, now) {
+                        Ok(aimed) => aimed,
+                        Err(failure) => break Tried::failed(failure, None),
+                    };
+                    let asked = Asked::of(self.proxy, call);
+                    match hedge {
+                        None => {
+                            let attempt = self.attempt(asked, &aimed);
+                            let body = std::mem::take(&mut aimed.body);
+                            let result = attempt.make(&mut aimed.picked, body).await;
+                            self.ended(aimed, result)
+                        }
+                        Some(hedge) => Box::pin(self.race(aimed, hedge, asked, &mut so_far)).await,
+                    }
+                }
+            };
+            // A retry that is over makes room for the next one.
+            so_far.budget = None;
+            let Some(next) = self.next(&tried, so_far.attempt, replay, call) else { break tried };
+            tried.let_go();
+            Box::pin(sleep(next.wait)).await;
+            now = Instant::now();
+            so_far.budget = Some(next.budget);
+        };
+        self.accept(tried, so_far.web, call)
     }
 
     fn retries(&self) -> Option<&'a Retries> {
         self.governing.retries.as_ref()
     }
 
-    async fn until_good(
-        &self,
-        replay: Option<&Replay>,
-        so_far: &mut SoFar,
-        call: &mut Call,
-        source: &mut Source,
-    ) -> Result<Response<Body>, Box<Failure>> {
-        let mut now = self.began;
-        loop {
-            so_far.attempt += 1;
-            let tried = self.once(replay, so_far, call, now).await?;
-            // A retry that is over makes room for the next one.
-            so_far.budget = None;
-            let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
-                return self.accept(tried, call, source);
-            };
-            tried.let_go();
-            Box::pin(sleep(next.wait)).await;
-            now = Instant::now();
-            so_far.budget = Some(next.budget);
-        }
-    }
-
     /// The answer, for the caller to have.
-    fn accept(
-        &self,
-        tried: Tried,
-        call: &mut Call,
-        source: &mut Source,
-    ) -> Result<Response<Body>, Box<Failure>> {
+    fn accept(&self, tried: Tried, web: Option<Web>, call: &mut Call) -> Answered {
         if let Some(value) = tried.cookie() {
             call.set_cookies.extend(self.service.endpoints.set_cookie(value));
         }
-        tried.accept(call, source)
-    }
-
-    /// One attempt, or several side by side.
-    async fn once(
-        &self,
-        replay: Option<&Replay>,
-        so_far: &mut SoFar,
-        call: &mut Call,
-        now: Instant,
-    ) -> Result<Tried, Box<Failure>> {
-        let mut permit = self.permit(now)?;
-        call.record.attempts = so_far.attempt;
-        if !so_far.is_real {
-            if self.service.mock.is_some() {
-                // Boxed: what a mock waits for would be part of every request.
-                permit = match Box::pin(self.mocked(replay, permit, call, now)).await {
-                    Ok(tried) => return Ok(tried),
-                    Err(permit) => permit,
-                };
-            }
-            so_far.is_real = true;
-            so_far.web = real::bridge(self.service.speaks(), call);
+        let source = tried.source();
+        let mut answered = tried.accept(call);
+        if web.is_some() || call.deadline.is_some() {
+            answered = real::unbridge(web, answered, call);
         }
-        let body = match replay {
-            Some(replay) => replay.body().unwrap_or_default(),
-            None => std::mem::take(call.request.body_mut()),
-        };
-        let body = match &so_far.web {
-            Some(web) => web.decode(body),
-            None => body,
-        };
-        let hedge = self.hedge(&body, call);
-        let asked = Asked::of(self.proxy, call);
-        let first = self.aim(asked, body, permit, so_far, now)?;
-        let tried = match hedge {
-            None => self.make(first).await,
-            Some(hedge) => Box::pin(self.race(first, hedge, asked, so_far)).await,
-        };
-        if let (Some(retries), Some(took)) = (self.retries(), tried.took())
-            && retries.settings.hedge.is_some()
-        {
-            retries.state.latencies.record(took);
+        let mut response = answered?;
+        if source != Source::Real {
+            return Ok(Answer { source, ..Answer::by_mock(response) });
         }
-        Ok(tried)
+        response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
+        Ok(Answer { response, source, reason: None })
     }
 
     /// The breaker's leave to make an attempt.
@@ -219,15 +194,30 @@ impl<'a> Tries<'a> {
         })
     }
 
+    /// The request's body as the real service gets it.
+    fn body(&self, replay: Option<&Replay>, so_far: &mut SoFar, call: &mut Call) -> Body {
+        if !so_far.is_real {
+            so_far.is_real = true;
+            so_far.web = real::bridge(self.service.speaks(), call);
+        }
+        let body = match replay {
+            Some(replay) => replay.body().unwrap_or_default(),
+            None => std::mem::take(call.request.body_mut()),
+        };
+        match &so_far.web {
+            Some(web) => web.decode(body),
+            None => body,
+        }
+    }
+
     /// An attempt at an endpoint, picked now.
-    fn aim<'f>(
+    fn aim(
         &self,
-        asked: Asked<'f>,
         body: Body,
         permit: Option<Permit>,
         so_far: &mut SoFar,
         now: Instant,
-    ) -> Result<Aimed<'f>, Box<Failure>> {
+    ) -> Result<Aimed, Box<Failure>> {
         let picked = self.service.endpoints.pick(Ask {
             key: self.bound.key,
             sticky: self.bound.cookie.as_deref(),
@@ -238,27 +228,32 @@ impl<'a> Tries<'a> {
         let picked = picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
         so_far.endpoints.push(picked.endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
-        Ok(Aimed { asked, body, permit, picked, number, now })
+        Ok(Aimed { body, permit, picked, number, now })
     }
 
-    /// Makes an attempt.
-    async fn make(&self, aimed: Aimed<'_>) -> Tried {
-        let Aimed { asked, body, permit, mut picked, number, now } = aimed;
-        let set = &self.service.endpoints;
-        let timers = Timers::of(&self.plan.timeouts, self.whole, || now);
-        let host = asked.host_at(&picked.endpoint, self.service.declared.preserve_host);
-        let head = asked.head(&picked.endpoint, host.clone(), number);
-        let result = match attempt(&picked.endpoint, head, body, timers).await {
-            Ok(received) => Ok(received),
-            Err(last) => {
-                let again = (number, timers);
-                Box::pin(asked.elsewhere(last, set, &mut picked, &host, again)).await
-            }
-        };
-        let Picked { endpoint, in_flight, cookie } = picked;
-        let endpoint_too = self.governing.observes.then(|| (set.clone(), endpoint.clone()));
-        let audience = Audience { permit, endpoint: endpoint_too, began: now };
-        Tried::real(result, endpoint, in_flight, audience, cookie)
+    fn attempt<'f>(&'f self, asked: Asked<'f>, aimed: &Aimed) -> Attempt<'f> {
+        Attempt {
+            asked,
+            set: Some(&self.service.endpoints),
+            keeps_host: self.service.declared.preserve_host,
+            number: aimed.number,
+            timers: Timers::of(&self.plan.timeouts, self.whole, aimed.now),
+        }
+    }
+
+    /// Tells everybody how an attempt ended.
+    fn ended(&self, aimed: Aimed, result: Result<Received, Box<Failure>>) -> Tried {
+        let Aimed { permit, picked, now, .. } = aimed;
+        let set = self.governing.observes.then_some(&self.service.endpoints);
+        let hedged = self.retries().filter(|retries| retries.settings.hedge.is_some());
+        // Where nobody wants to know how long it took, no clock is read.
+        let is_timed = permit.is_some() || set.is_some() || hedged.is_some();
+        let ended = if is_timed { Instant::now() } else { now };
+        let tried = Tried::real(result, picked, permit, set, (now, ended));
+        if let (Some(retries), Some(took)) = (hedged, tried.took()) {
+            retries.state.latencies.record(took);
+        }
+        tried
     }
 
     /// After how long a second attempt is made beside the first, and how many at most. Only reads
@@ -280,13 +275,21 @@ impl<'a> Tries<'a> {
     /// The first good one of several attempts; the others are given up.
     async fn race<'f>(
         &'f self,
-        first: Aimed<'f>,
+        first: Aimed,
         (after, most): (Duration, u32),
         asked: Asked<'f>,
         so_far: &mut SoFar,
     ) -> Tried {
-        let mut running =
-            FuturesUnordered::from_iter([self.make(first).map(|tried| (tried, false)).boxed()]);
+        let run = |mut aimed: Aimed, hedged: bool| {
+            async move {
+                let attempt = self.attempt(asked, &aimed);
+                let body = std::mem::take(&mut aimed.body);
+                let result = attempt.make(&mut aimed.picked, body).await;
+                (self.ended(aimed, result), hedged)
+            }
+            .boxed()
+        };
+        let mut running = FuturesUnordered::from_iter([run(first, false)]);
         let mut budgets: SmallVec<[Retrying; 2]> = SmallVec::new();
         let mut left = most;
         loop {
@@ -300,9 +303,9 @@ impl<'a> Tries<'a> {
                     }
                     return tried;
                 }
-                () = sleep(after), if left > 0 => match self.another(asked, so_far) {
+                () = sleep(after), if left > 0 => match self.another(so_far) {
                     Some((hedge, budget)) => {
-                        running.push(self.make(hedge).map(|tried| (tried, true)).boxed());
+                        running.push(run(hedge, true));
                         budgets.push(budget);
                         left -= 1;
                     }
@@ -315,11 +318,11 @@ impl<'a> Tries<'a> {
     }
 
     /// One more attempt beside those that run, if the budget and the service allow it.
-    fn another<'f>(&self, asked: Asked<'f>, so_far: &mut SoFar) -> Option<(Aimed<'f>, Retrying)> {
+    fn another(&self, so_far: &mut SoFar) -> Option<(Aimed, Retrying)> {
         let budget = self.budget()?;
         let now = Instant::now();
         let permit = self.permit(now).ok()?;
-        let attempt = self.aim(asked, Body::Empty, permit, so_far, now).ok()?;
+        let attempt = self.aim(Body::Empty, permit, so_far, now).ok()?;
         if let Some(retries) = self.retries() {
             retries.state.hedged.fetch_add(1, Relaxed);
         }
@@ -373,18 +376,16 @@ impl<'a> Tries<'a> {
         (wait < left.unwrap_or(PATIENCE.max(settings.backoff.1))).then_some(wait)
     }
 
-    /// What the service's mock says, where it is asked first; else gives the permit back.
+    /// What the service's mock says, where it is asked first. The permit is used up with that.
     async fn mocked(
         &self,
         replay: Option<&Replay>,
-        permit: Option<Permit>,
+        permit: &mut Option<Permit>,
         call: &mut Call,
         began: Instant,
-    ) -> Result<Tried, Option<Permit>> {
+    ) -> Option<Tried> {
         let mode = self.service.mode();
-        let Some(mock) = self.service.mock.as_ref().filter(|_| mode.asks_mock_first()) else {
-            return Err(permit);
-        };
+        let mock = self.service.mock.as_ref().filter(|_| mode.asks_mock_first())?;
         let offered = match replay {
             None => mock.offer(&mut call.request),
             Some(replay) => {
@@ -395,11 +396,11 @@ impl<'a> Tries<'a> {
         let response = match offered {
             Offered::Now(response) => Ok(response),
             Offered::Later(later) => self.in_time(later).await,
-            Offered::Miss(_) if mode == Mode::MockThenReal => return Err(permit),
-            Offered::Miss(explain) => return Ok(Tried::miss(explain(&call.request))),
+            Offered::Miss(_) if mode == Mode::MockThenReal => return None,
+            Offered::Miss(explain) => return Some(Tried::miss(explain(&call.request))),
         };
-        let audience = Audience { permit, endpoint: None, began };
-        Ok(match response {
+        let audience = Audience { permit: permit.take(), endpoint: None, began };
+        Some(match response {
             Ok(response) => Tried::mock(response, audience),
             Err(failure) => Tried::failed(failure, Some(audience)),
         })

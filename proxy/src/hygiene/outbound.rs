@@ -28,7 +28,7 @@ const HTTPS: HeaderValue = HeaderValue::from_static("https");
 #[derive(Debug)]
 pub struct Outbound<'a> {
     /// `Host`.
-    pub host: HeaderValue,
+    pub host: &'a HeaderValue,
     /// Our mark.
     pub via: &'a ViaToken,
     /// The version of HTTP in which the request came.
@@ -59,7 +59,7 @@ impl Outbound<'_> {
     /// the request's own after [`clean_request`]; they stay as they are, so that another attempt can
     /// be made from them.
     pub fn write(&self, cleaned: &HeaderMap, out: &mut impl HeaderSink) {
-        out.value(&HOST, &self.host);
+        out.value(&HOST, self.host);
         let continues = self.marks.as_ref().is_some_and(|marks| marks.peer.is_some());
         let mut forwarded = false;
         let peer = self.marks.as_ref().and_then(|marks| marks.peer);
@@ -196,7 +196,7 @@ mod tests {
         let host = HeaderValue::from_static("users:8000");
         let version = Version::HTTP_11;
         let mut out: Vec<u8> = Vec::new();
-        Outbound { host, via: &via, version, upgrade: None, deadline: None, marks }
+        Outbound { host: &host, via: &via, version, upgrade: None, deadline: None, marks }
             .write(cleaned, &mut out);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> =

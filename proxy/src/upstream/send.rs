@@ -17,6 +17,7 @@ use http::Request;
 use http_body::Body as _;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 use stitch_net::Body;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -47,6 +48,8 @@ pub(crate) struct Limits {
     pub connect: Duration,
     /// From having one to the answer's head.
     pub first_byte: Option<Duration>,
+    /// When the attempt began: over a kept connection `first_byte` counts from then.
+    pub began: Option<Instant>,
     /// When all of it has to be over.
     pub until: Option<Instant>,
 }
@@ -54,14 +57,15 @@ pub(crate) struct Limits {
 impl Limits {
     /// Only to have a connection takes no longer than this.
     pub const fn connecting(connect: Duration) -> Self {
-        Self { connect, first_byte: None, until: None }
+        Self { connect, first_byte: None, began: None, until: None }
     }
 
-    /// When an answer's head has to be there if it is waited for from now on, and what it is called
-    /// if it is not.
-    fn of_head(self) -> Option<(Instant, ExchangeError)> {
+    /// When an answer's head has to be there if it is waited for since then, or from now on, and
+    /// what it is called if it is not.
+    fn of_head(self, since: Option<Instant>) -> Option<(Instant, ExchangeError)> {
         let first_byte = self.first_byte.and_then(|limit| {
-            Some((Instant::now().checked_add(limit)?, ExchangeError::FirstByte(limit)))
+            let since = since.unwrap_or_else(Instant::now);
+            Some((since.checked_add(limit)?, ExchangeError::FirstByte(limit)))
         });
         match (first_byte, self.until) {
             (Some((at, _)), Some(until)) if until < at => Some((until, ExchangeError::Late)),
@@ -89,7 +93,7 @@ pub(crate) async fn send(
     let mut sending = Sending::new(head, body);
     if let Some(connection) = pool::take(endpoint.id, !sending.may_be_repeated()) {
         let mut exchange = Exchange::new(connection, sending);
-        match head_within(&mut exchange, limits).await {
+        match head_within(&mut exchange, limits.of_head(limits.began)).await {
             Ok(head) => return Ok(exchange.into_received(head, endpoint.id)),
             Err(error) => match exchange.into_unanswered(&error) {
                 Some(unanswered) => sending = unanswered,
@@ -114,14 +118,21 @@ where
     }
 }
 
-/// Waits for the head of an answer, but not for ever.
-async fn head_within(exchange: &mut Exchange, limits: Limits) -> Result<Head, ExchangeError> {
-    let head = poll_fn(|cx| exchange.poll_head(cx));
-    match limits.of_head() {
-        None => head.await,
-        // Boxed: a timer is large, and most services have none.
-        Some((at, late)) => Box::pin(timeout_at(at, head)).await.unwrap_or(Err(late)),
-    }
+/// Waits for the head of an answer, but not for ever: until when, and what it is called if it is not
+/// there by then.
+async fn head_within(
+    exchange: &mut Exchange,
+    limit: Option<(Instant, ExchangeError)>,
+) -> Result<Head, ExchangeError> {
+    let Some((at, late)) = limit else { return poll_fn(|cx| exchange.poll_head(cx)).await };
+    let mut late = Some(late);
+    poll_fn(|cx| match exchange.poll_head(cx) {
+        Poll::Pending => {
+            exchange.poll_late(at, cx).map(|()| Err(late.take().unwrap_or(ExchangeError::Late)))
+        }
+        ready => ready,
+    })
+    .await
 }
 
 /// Over a new connection of HTTP/1.
@@ -143,7 +154,7 @@ async fn exchange_h1(
     limits: Limits,
 ) -> Result<Received, SendError> {
     let mut exchange = Exchange::new(Connection::new(wire), sending);
-    match head_within(&mut exchange, limits).await {
+    match head_within(&mut exchange, limits.of_head(None)).await {
         Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
         Err(error) => Err(SendError::Exchange(error)),
     }
@@ -175,7 +186,7 @@ async fn send_either(
     let repeatable = is_idempotent(head.method()) && body.is_end_stream();
     if let Some(connection) = pool::take(endpoint.id, !repeatable) {
         let mut exchange = Exchange::new(connection, Sending::new(head, body));
-        return match head_within(&mut exchange, limits).await {
+        return match head_within(&mut exchange, limits.of_head(limits.began)).await {
             Ok(head) => Ok(exchange.into_received(head, endpoint.id)),
             Err(error) => match exchange.into_unanswered(&error) {
                 Some(unanswered) => send_h1(endpoint, unanswered, limits).await,

@@ -254,7 +254,7 @@ fn the_sooner_of_two_times_bounds_the_wait_for_a_head() {
     let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
     let of = |first_byte, until: Option<Duration>| {
         let until = until.map(|until| Instant::now() + until);
-        Limits { first_byte, until, ..LIMITS }.of_head().map(|(_, late)| late)
+        Limits { first_byte, until, ..LIMITS }.of_head(None).map(|(_, late)| late)
     };
     assert!(of(None, None).is_none());
     assert!(matches!(of(None, Some(hour)), Some(ExchangeError::Late)));

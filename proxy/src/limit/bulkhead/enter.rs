@@ -132,11 +132,12 @@ impl Bulkhead {
     }
 
     /// Takes an answer into account where the limit is adaptive.
-    pub(super) fn learn(self: &Arc<Self>, took: Duration, failed: bool) {
+    pub(super) fn learn(self: &Arc<Self>, took: impl FnOnce() -> Duration, failed: bool) {
         // Samples may be missed and waiting for the lock would cost more than they are worth.
         let Ok(mut gradient) = self.gradient.try_lock() else { return };
         let Some(gradient) = gradient.as_mut() else { return };
         let in_flight = self.state().in_flight;
+        let took = took();
         gradient.answered(self.began.elapsed(), Answer { took, failed, in_flight });
         let limit = gradient.limit();
         self.state().bounds.limit = limit;

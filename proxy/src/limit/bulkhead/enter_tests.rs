@@ -169,7 +169,7 @@ async fn an_adaptive_limit_follows_what_answers_take() {
             let places: Vec<_> = std::iter::from_fn(|| bulkhead.try_enter()).collect();
             advance(Duration::from_millis(millis)).await;
             for place in &places {
-                place.answered(Duration::from_millis(millis), false);
+                place.answered(|| Duration::from_millis(millis), false);
             }
         }
         bulkhead.view().limit
@@ -186,7 +186,7 @@ async fn an_adaptive_limit_follows_what_answers_take() {
     Bulkhead::keep(&settings, Some(&bulkhead));
     assert_eq!(bulkhead.view().limit, slow, "an unchanged one goes on");
     Bulkhead::keep(&fixed(7, 1), Some(&bulkhead));
-    held.answered(SECOND, false);
+    held.answered(|| SECOND, false);
     assert_eq!((bulkhead.view().limit, bulkhead.view().adaptive), (7, None));
     let narrow = Concurrency::Adaptive { min: 1, max: 5, tolerance: 2.0 };
     Bulkhead::keep(&narrow, Some(&bulkhead));

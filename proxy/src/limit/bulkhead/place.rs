@@ -14,9 +14,9 @@ impl Place {
         Self(bulkhead)
     }
 
-    /// Says how long the service took to answer, for an adaptive limit. `failed` is an error of the
-    /// service; whoever went away before the answer says nothing.
-    pub fn answered(&self, took: Duration, failed: bool) {
+    /// Says how long the service took to answer, for an adaptive limit: nobody else asks. `failed` is
+    /// an error of the service; whoever went away before the answer says nothing.
+    pub fn answered(&self, took: impl FnOnce() -> Duration, failed: bool) {
         self.0.learn(took, failed);
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 /// Room made for a read at first, in bytes.
@@ -20,12 +21,15 @@ pub(crate) struct Connection {
     pub(super) stream: Wire,
     /// Read and not yet understood; empty between exchanges.
     pub(super) input: BytesMut,
+    /// For who waits, but not for ever. Kept from one exchange to the next: to put a timer off is
+    /// cheap, and a new one is not.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
     /// A connection that nothing was sent on.
     pub fn new(stream: Wire) -> Self {
-        Self { stream, input: BytesMut::new() }
+        Self { stream, input: BytesMut::new(), timer: None }
     }
 
     /// Whether a request may be sent on it after it was idle. Costs no system call, and so can miss a
@@ -50,6 +54,15 @@ impl Connection {
             }
             pool::put(endpoint, self);
         }
+    }
+
+    /// Ready when that time has come.
+    pub(super) fn poll_late(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
+        }
+        timer.as_mut().poll(cx)
     }
 
     /// Reads more input; 0 bytes are the end of the stream.

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use std::task::{Context, Poll, ready};
 use stitch_net::Body;
 use stitch_net::conn::Ahead;
+use tokio::time::Instant;
 
 /// Most 1xx answers in front of one answer.
 const MOST_INTERIM: u32 = 32;
@@ -92,6 +93,11 @@ impl Exchange {
         }
     }
 
+    /// Whether it is late for the head of the answer.
+    pub fn poll_late(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.poll_late(at, cx)
+    }
+
     /// The request, if after this error it can be sent on another connection: this one died without
     /// an answer, and nothing can have happened twice.
     pub fn into_unanswered(self, error: &ExchangeError) -> Option<Sending> {
@@ -104,7 +110,7 @@ impl Exchange {
         let Self { mut connection, sending, sent, broken, .. } = self;
         let Head { response, mut decoder, persists } = head;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Connection { stream, input } = connection;
+            let Connection { stream, input, .. } = connection;
             return Received::Switched(response, Box::new(Ahead::with(stream, input)));
         }
         let persists = persists && broken.is_none();

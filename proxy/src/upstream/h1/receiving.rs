@@ -72,7 +72,7 @@ impl Source {
 
     fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self {
-            Self::Whole { connection: Connection { stream, input }, .. } => {
+            Self::Whole { connection: Connection { stream, input, .. }, .. } => {
                 fill(stream, input, room, cx)
             }
             Self::Half { stream, input, .. } => fill(stream, input, room, cx),

@@ -112,8 +112,9 @@ fn read_fields(
 ) -> Result<Framing, ExchangeError> {
     let mut framing = Framing::default();
     let headers = response.headers_mut();
-    // Room for what is added on the way, so that the map need not grow.
-    headers.reserve(fields.len() + 1);
+    // Room for what is added on the way, so that the map need not grow: who answered, the request's
+    // id, and what the file may set.
+    headers.reserve(fields.len() + 4);
     for [name, value] in fields {
         let name = HeaderName::from_bytes(&bytes[name.range()]).map_err(not_a_field)?;
         let value =
