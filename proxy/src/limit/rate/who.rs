@@ -7,7 +7,7 @@
 
 use http::HeaderMap;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use stitch_config::model::LimitKey;
 
 /// What is known of whoever sent a request.
@@ -30,8 +30,11 @@ impl Keys {
     pub(super) fn of(&self, by: &LimitKey, who: &Who<'_>) -> u64 {
         let mut hasher = self.0.build_hasher();
         match by {
-            // An IPv4 client of a listener on `[::]` is who it is on one of 0.0.0.0.
-            LimitKey::ClientIp => who.ip.map(|ip| ip.to_canonical()).hash(&mut hasher),
+            LimitKey::ClientIp => {
+                if let Some(ip) = who.ip {
+                    hasher.write_u128(in_ipv6(ip).to_bits());
+                }
+            }
             LimitKey::Caller => who.caller.hash(&mut hasher),
             // All lines: which one the service goes by is not known here.
             LimitKey::Header(name) => {
@@ -41,6 +44,14 @@ impl Keys {
             }
         }
         hasher.finish()
+    }
+}
+
+/// An IPv4 client of a listener on `[::]` is who it is on one of 0.0.0.0.
+fn in_ipv6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
     }
 }
 
