@@ -6,7 +6,6 @@
 
 use super::Facts;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use smallvec::SmallVec;
 use stitch_config::model::{HeaderEdit, HeaderEdits, Value, ValuePart};
 
 /// The edits of both directions; `None` where there is nothing to do.
@@ -49,7 +48,7 @@ enum Source {
 
 /// The values of one request; empty, and without an allocation, if nothing is filled in. `None` is
 /// one that no header can have.
-pub(crate) type Filled = SmallVec<[Option<HeaderValue>; 2]>;
+pub(crate) type Filled = Vec<Option<HeaderValue>>;
 
 impl HeaderEditor {
     /// Prepares an edit; `None` if it does nothing.
@@ -79,10 +78,11 @@ impl HeaderEditor {
     }
 
     /// Changes headers. `filled` are this editor's own values for the request.
-    pub fn apply(&self, filled: &Filled, headers: &mut HeaderMap) {
-        let value = |source: &Source| match source {
+    pub fn apply(&self, mut filled: Filled, headers: &mut HeaderMap) {
+        let mut value = |source: &Source| match source {
             Source::Literal(value) => Some(value.clone()),
-            Source::Filled(place) => filled.get(*place).cloned().flatten(),
+            // No place is used twice.
+            Source::Filled(place) => filled.get_mut(*place).and_then(Option::take),
         };
         for name in &self.remove {
             headers.remove(name);
@@ -158,7 +158,7 @@ mod tests {
         let editor = HeaderEditor::new(edit).unwrap();
         let filled = editor.fill(&facts);
         let mut after = before.clone();
-        editor.apply(&filled, &mut after);
+        editor.apply(filled, &mut after);
         after
     }
 
@@ -265,9 +265,9 @@ mod tests {
             client: None,
         };
         let filled = editor.fill(&facts);
-        assert!(filled.is_empty() && !filled.spilled());
+        assert_eq!(filled.capacity(), 0);
         let mut after = HeaderMap::new();
-        editor.apply(&filled, &mut after);
+        editor.apply(filled, &mut after);
         assert_eq!(after["x-a"], "b");
         let both = HeaderEditors::new(&HeaderEdits { request: edit, ..HeaderEdits::default() });
         assert!(both.request.is_some() && both.response.is_none());

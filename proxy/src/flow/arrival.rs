@@ -4,6 +4,7 @@ use super::leaving::Leaving;
 use super::{Answer, Answered};
 use crate::access_log::AccessLog;
 use crate::auth;
+use crate::edit::Filled;
 use crate::grpc::Deadline;
 use crate::hygiene::{self, REQUEST_ID};
 use crate::limit::bulkhead::Place;
@@ -16,7 +17,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{HeaderValue, SET_COOKIE};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::upgrade::OnUpgrade;
@@ -49,7 +50,9 @@ pub(crate) struct Call {
     pub seen_via: bool,
     /// Make the client stay with the service and the endpoint that it gets.
     pub set_cookies: SmallVec<[HeaderValue; 1]>,
-    /// What its policies want of its answer.
+    /// What goes into its answer's headers, if its plan edits those.
+    pub filled: Option<Filled>,
+    /// What else its policies want of its answer.
     pub leaving: Option<Box<Leaving>>,
     /// Its place in the bulkhead.
     pub place: Option<Place>,
@@ -90,6 +93,7 @@ impl Call {
             unmarked: false,
             seen_via: found.via,
             set_cookies: SmallVec::new(),
+            filled: None,
             leaving: None,
             place: None,
             in_flight: None,
@@ -121,6 +125,16 @@ impl Call {
             return Err(Failure::NotSwitched(status.as_u16()).into());
         }
         Ok(answer)
+    }
+
+    /// Edits the headers of an answer as the plan says that the request met.
+    pub fn edit(&mut self, headers: &mut HeaderMap) {
+        let Some(filled) = self.filled.take() else { return };
+        let governing = self.record.plan.as_ref().and_then(|plan| plan.governing.as_ref());
+        let edits = governing.and_then(|governing| governing.edits.as_ref());
+        if let Some(editor) = edits.and_then(|edits| edits.headers.response.as_ref()) {
+            editor.apply(filled, headers);
+        }
     }
 
     /// Puts the request id on an answer, and the cookie by which the client stays.

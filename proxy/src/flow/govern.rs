@@ -44,7 +44,7 @@ pub(super) async fn answer(
     }
     limit_rate(governing, call)?;
     waited |= enter(governing, call).await?;
-    waited |= edit_request(plan, governing, pattern, call).await;
+    waited |= edit_request(governing, pattern, call).await;
     mirror(proxy, governing, call);
     let replay = keep_body(service, governing, call);
     // Where nothing was waited for, the request's arrival is as good as now.
@@ -173,7 +173,6 @@ fn tell_bulkhead(answered: &Answered, since: Instant, call: &Call) {
 
 /// Says whether its body had to be waited for.
 async fn edit_request(
-    plan: &Arc<Plan>,
     governing: &Governing,
     pattern: Option<&PathPattern>,
     call: &mut Call,
@@ -189,11 +188,9 @@ async fn edit_request(
     let response = edits.headers.response.as_ref().map(|editor| editor.fill(&facts));
     let request = edits.headers.request.as_ref().map(|editor| (editor, editor.fill(&facts)));
     if let Some((editor, filled)) = request {
-        editor.apply(&filled, call.request.headers_mut());
+        editor.apply(filled, call.request.headers_mut());
     }
-    if let Some(filled) = response {
-        call.leaving.get_or_insert_default().edits = Some((plan.clone(), filled));
-    }
+    call.filled = response;
     edits.bodies.ask(call.request.headers_mut());
     if let Some(editor) = &edits.bodies.request {
         let body = std::mem::take(call.request.body_mut());

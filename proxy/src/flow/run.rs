@@ -298,6 +298,7 @@ fn depart(
             Answer { reason, ..Answer::by_stitch(response) }
         }
     };
+    call.edit(answer.response.headers_mut());
     if let Some(leaving) = call.leaving.take() {
         answer.response = leaving.apply(answer.response);
     }
