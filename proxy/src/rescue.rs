@@ -175,9 +175,11 @@ impl Failure {
         matches!(self, Self::Connect { .. } | Self::NoEndpoint | Self::Unfit(_))
     }
 
-    /// Whether an address refused the connection, be it itself or by way of the network.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Connect { error: ConnectError::Refused(..), .. })
+    /// Whether it was an address that could not be connected to, so that another one of its name may
+    /// be better.
+    pub(crate) fn is_of_address(&self) -> bool {
+        let Self::Connect { error, .. } = self else { return false };
+        matches!(error, ConnectError::Refused(..) | ConnectError::Timeout(Some(_), _))
     }
 
     /// Whether the real service was not there to be asked, so that its mock may answer.

@@ -156,8 +156,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Sends, and waits for the head of the answer. While connections are refused the other
-    /// addresses of the endpoint's name are tried; who is `picked` changes with them.
+    /// Sends, and waits for the head of the answer. While there is no connection the other addresses
+    /// of the endpoint's name are tried; who is `picked` changes with them.
     pub async fn make(&self, picked: &mut Picked, body: Body) -> Result<Received, Box<Failure>> {
         let head = self.head(&picked.endpoint);
         match send(&picked.endpoint, body, &head, self.timers.limits).await {
@@ -175,7 +175,7 @@ impl Attempt<'_> {
         loop {
             let (failure, unsent) = self.unanswered(&picked.endpoint, error);
             let (Some(set), Some(body)) = (self.set, unsent) else { return Err(failure) };
-            if !failure.is_refusal() {
+            if !failure.is_of_address() {
                 return Err(failure);
             }
             tried.push(picked.endpoint.id);

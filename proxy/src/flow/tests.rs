@@ -7,12 +7,13 @@ use h2::server::Builder;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use stitch_config::model::UpstreamAddress;
 use stitch_net::Body;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -77,6 +78,24 @@ async fn an_address_of_a_name_that_is_down_is_no_error_while_another_one_answers
         let set = proxy.snapshot().services[0].endpoints.clone();
         let view = set.view(Instant::now());
         assert!(view.iter().all(|one| one.in_flight == Some(0)), "{view:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_never_answers_is_no_error_while_another_one_does() {
+    let proxy = half_down("timeout: { connect: 200ms }, balance: round_robin").await;
+    let set = proxy.snapshot().services[0].endpoints.clone();
+    let UpstreamAddress::Host { port, .. } = set.all()[0].address.clone() else { unreachable!() };
+    // One more than it has room for: who comes now gets no answer from the system.
+    let stuck = TcpSocket::new_v4().unwrap();
+    stuck.bind(SocketAddr::from(([127, 0, 0, 2], port))).unwrap();
+    let stuck = stuck.listen(1).unwrap();
+    let address = stuck.local_addr().unwrap();
+    let _full = [TcpStream::connect(address).await, TcpStream::connect(address).await];
+    for _ in 0..4 {
+        let request = Request::post("/").body(Body::from("an order")).unwrap();
+        let answer = text(ask(&proxy, "users", request).await).await;
+        assert_eq!(answer, (200, "an order".to_owned()));
     }
 }
 
