@@ -34,7 +34,7 @@ impl MockdClient {
         let (mut head, body) = request.into_parts();
         head.headers.entry(HOST).or_insert_with(|| self.endpoint.host.clone());
         let limits = Limits::connecting(Timeouts::default().connect);
-        let error = match send(&self.endpoint, body, &Unchanged(&head), limits).await {
+        let error = match send(&self.endpoint, body, &Unchanged(&head), &limits).await {
             Ok(Received::Response(mut response)) => {
                 hygiene::clean_response(response.headers_mut());
                 if let Some(reason) = response.headers().get(REASON).and_then(Reason::of) {

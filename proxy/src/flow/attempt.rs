@@ -6,6 +6,7 @@ use crate::hygiene::{self, Marks, Outbound};
 use crate::proxy::Proxy;
 use crate::relay::Side;
 use crate::rescue::{Failure, Timer};
+use crate::service::Service;
 use crate::tunnel;
 use crate::upstream::{
     Endpoint, EndpointSet, ExchangeError, H2Headers, Limits, Picked, Received, RequestHead,
@@ -25,15 +26,22 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
     limits: Limits,
-    until: Option<Until>,
+    /// What to say when it is over.
+    late: Option<Late>,
 }
 
 /// When something has to be over, and what to say if it is not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Until {
     pub at: Instant,
-    pub limit: Duration,
-    pub whose: Whose,
+    late: Late,
+}
+
+/// Whose patience ended, and how long it lasted.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    limit: Duration,
+    whose: Whose,
 }
 
 /// Who does not wait any longer.
@@ -44,13 +52,19 @@ pub(super) enum Whose {
     Callers,
 }
 
-impl Until {
-    pub fn failure(self, endpoint: Option<&Endpoint>) -> Box<Failure> {
+impl Late {
+    fn failure(self, endpoint: Option<&Endpoint>) -> Box<Failure> {
         let (endpoint, limit) = (endpoint.map(ToString::to_string), self.limit);
         Box::new(match self.whose {
             Whose::Ours(timer) => Failure::Timeout { endpoint, timer, limit },
             Whose::Callers => Failure::Deadline { endpoint, limit },
         })
+    }
+}
+
+impl Until {
+    pub fn failure(self, endpoint: Option<&Endpoint>) -> Box<Failure> {
+        self.late.failure(endpoint)
     }
 
     /// When an attempt has to be over.
@@ -59,7 +73,7 @@ impl Until {
         ours.into_iter().fold(whole, |until, (limit, timer)| {
             let ours = limit.and_then(|limit| {
                 let at = now.checked_add(limit)?;
-                Some(Self { at, limit, whose: Whose::Ours(timer) })
+                Some(Self { at, late: Late { limit, whose: Whose::Ours(timer) } })
             });
             sooner(until, ours)
         })
@@ -69,12 +83,11 @@ impl Until {
     pub fn of(timeouts: &Timeouts, call: &Call, now: Instant) -> Option<Self> {
         let ours = timeouts.request.and_then(|limit| {
             let at = now.checked_add(limit)?;
-            Some(Self { at, limit, whose: Whose::Ours(Timer::Request) })
+            Some(Self { at, late: Late { limit, whose: Whose::Ours(Timer::Request) } })
         });
         let callers = call.deadline.map(|deadline| Self {
             at: deadline.at(),
-            limit: deadline.limit(),
-            whose: Whose::Callers,
+            late: Late { limit: deadline.limit(), whose: Whose::Callers },
         });
         sooner(ours, callers)
     }
@@ -92,23 +105,14 @@ impl Timers {
     pub fn of(timeouts: &Timeouts, whole: Option<Until>, now: Instant) -> Self {
         let per_try = timeouts.per_try.and_then(|limit| {
             let at = now.checked_add(limit)?;
-            Some(Until { at, limit, whose: Whose::Ours(Timer::PerTry) })
+            Some(Until { at, late: Late { limit, whose: Whose::Ours(Timer::PerTry) } })
         });
         let until = sooner(whole, per_try);
         let Timeouts { connect, first_byte, .. } = *timeouts;
-        let until_at = until.map(|until| until.at);
-        let limits = Limits { connect, first_byte, began: Some(now), until: until_at };
-        Self { limits, until }
+        let over_at = until.map(|until| until.at);
+        let limits = Limits { connect, first_byte, began: Some(now), until: over_at };
+        Self { limits, late: until.map(|until| until.late) }
     }
-}
-
-/// The head of the request as one endpoint gets it.
-pub(super) struct Head<'a> {
-    method: &'a Method,
-    headers: &'a HeaderMap,
-    base_path: &'a str,
-    target: &'a Uri,
-    outbound: Outbound<'a>,
 }
 
 /// What of a call the heads of its attempts are made from.
@@ -143,13 +147,27 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Which host an endpoint is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// Its own.
+    Endpoints,
+    /// The one that the client asked for, if there is one.
+    Clients,
+}
+
+impl Host {
+    pub fn of(service: &Service) -> Self {
+        if service.declared.preserve_host { Self::Clients } else { Self::Endpoints }
+    }
+}
+
 /// One attempt at a request.
 pub(super) struct Attempt<'a> {
     pub asked: Asked<'a>,
     /// What its endpoint was picked from; `None` for a target that nobody declared.
     pub set: Option<&'a EndpointSet>,
-    /// Whether the endpoint is asked for the host that the client asked for.
-    pub keeps_host: bool,
+    pub host: Host,
     /// What the service is told of its number, where there may be several.
     pub number: Option<u32>,
     pub timers: Timers,
@@ -159,11 +177,12 @@ impl Attempt<'_> {
     /// Sends, and waits for the head of the answer. While there is no connection the other addresses
     /// of the endpoint's name are tried; who is `picked` changes with them.
     pub async fn make(&self, picked: &mut Picked, body: Body) -> Result<Received, Box<Failure>> {
-        let head = self.head(&picked.endpoint);
-        match send(&picked.endpoint, body, &head, self.timers.limits).await {
-            Ok(received) => Ok(received),
-            Err(error) => Box::pin(self.elsewhere(error, picked)).await,
-        }
+        let head = Head { attempt: self, endpoint: &picked.endpoint };
+        let error = match send(&picked.endpoint, body, &head, &self.timers.limits).await {
+            Ok(received) => return Ok(received),
+            Err(error) => error,
+        };
+        Box::pin(self.elsewhere(error, picked)).await
     }
 
     async fn elsewhere(
@@ -183,44 +202,19 @@ impl Attempt<'_> {
                 return Err(failure);
             };
             *picked = next;
-            let head = self.head(&picked.endpoint);
-            match send(&picked.endpoint, body, &head, self.timers.limits).await {
+            let head = Head { attempt: self, endpoint: &picked.endpoint };
+            match send(&picked.endpoint, body, &head, &self.timers.limits).await {
                 Ok(received) => return Ok(received),
                 Err(next) => error = next,
             }
         }
     }
 
-    /// The head for one endpoint. Only declared endpoints are told about the call.
-    fn head<'h>(&'h self, endpoint: &'h Endpoint) -> Head<'h> {
-        let asked = &self.asked;
-        let marks = endpoint.guard.is_none().then_some(Marks {
-            peer: asked.peer,
-            host: asked.host,
-            request_id: asked.request_id,
-            attempt: self.number,
-        });
-        Head {
-            method: asked.method,
-            headers: asked.headers,
-            base_path: &endpoint.base_path,
-            target: asked.target,
-            outbound: Outbound {
-                host: asked.host.filter(|_| self.keeps_host).unwrap_or(&endpoint.host),
-                via: &asked.proxy.via,
-                version: asked.version,
-                upgrade: asked.upgrade,
-                deadline: asked.deadline,
-                marks,
-            },
-        }
-    }
-
     /// Why there is no answer; and the body, if there was no connection to send it over.
     fn unanswered(&self, endpoint: &Endpoint, error: SendError) -> (Box<Failure>, Option<Body>) {
-        match (error, self.timers.until) {
-            (SendError::Exchange(ExchangeError::Late), Some(until)) => {
-                (until.failure(Some(endpoint)), None)
+        match (error, self.timers.late) {
+            (SendError::Exchange(ExchangeError::Late), Some(late)) => {
+                (late.failure(Some(endpoint)), None)
             }
             (SendError::Exchange(error), _) => {
                 (Box::new(failure(endpoint.to_string(), error)), None)
@@ -250,50 +244,79 @@ pub(super) fn receive(
     }
 }
 
-impl RequestHead for Head<'_> {
-    fn method(&self) -> &Method {
-        self.method
-    }
-
-    fn upgrades(&self) -> bool {
-        self.outbound.upgrade.is_some()
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        write_request_line(out, self.method, self.base_path, self.target);
-        self.outbound.write(self.headers, out);
-    }
-
-    fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let host = self.outbound.host;
-        let uri = Uri::builder().scheme(scheme).path_and_query(self.path()?);
-        let uri = match &endpoint.authority {
-            Some(authority) if *host == endpoint.host => uri.authority(authority.clone()),
-            _ => uri.authority(host.as_bytes()),
-        };
-        let mut request = Request::new(());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = uri.build()?;
-        *request.version_mut() = Version::HTTP_2;
-        let headers = request.headers_mut();
-        headers.reserve(self.headers.len() + 6);
-        self.outbound.write(self.headers, &mut H2Headers(headers));
-        if let Some(protocol) = self.outbound.upgrade {
-            hygiene::as_extended_connect(&mut request, protocol);
-        }
-        Ok(request)
-    }
+/// The head of the request as one endpoint gets it.
+struct Head<'a> {
+    attempt: &'a Attempt<'a>,
+    endpoint: &'a Endpoint,
 }
 
 impl Head<'_> {
+    fn outbound(&self) -> Outbound<'_> {
+        let Attempt { asked, number, .. } = self.attempt;
+        let preserved = asked.host.filter(|_| self.attempt.host == Host::Clients);
+        // Only declared endpoints are told about the call.
+        let marks = self.endpoint.guard.is_none().then_some(Marks {
+            peer: asked.peer,
+            host: asked.host,
+            request_id: asked.request_id,
+            attempt: *number,
+        });
+        Outbound {
+            host: preserved.unwrap_or(&self.endpoint.host),
+            via: &asked.proxy.via,
+            version: asked.version,
+            upgrade: asked.upgrade,
+            deadline: asked.deadline,
+            marks,
+        }
+    }
+
     /// The path and query as the endpoint is to see them.
     fn path(&self) -> Result<PathAndQuery, http::Error> {
-        match self.target.path_and_query() {
-            Some(target) if self.base_path.is_empty() || target == "*" => Ok(target.clone()),
-            Some(target) => Ok(format!("{}{target}", self.base_path).parse::<PathAndQuery>()?),
+        let base_path = &*self.endpoint.base_path;
+        match self.attempt.asked.target.path_and_query() {
+            Some(target) if base_path.is_empty() || target == "*" => Ok(target.clone()),
+            Some(target) => Ok(format!("{base_path}{target}").parse::<PathAndQuery>()?),
             None => Ok(PathAndQuery::from_static("/")),
         }
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &Method {
+        self.attempt.asked.method
+    }
+
+    fn upgrades(&self) -> bool {
+        self.attempt.asked.upgrade.is_some()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let Asked { method, headers, target, .. } = self.attempt.asked;
+        write_request_line(out, method, &self.endpoint.base_path, target);
+        self.outbound().write(headers, out);
+    }
+
+    fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
+        let Asked { method, headers: cleaned, .. } = self.attempt.asked;
+        let outbound = self.outbound();
+        let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let uri = Uri::builder().scheme(scheme).path_and_query(self.path()?);
+        let uri = match &endpoint.authority {
+            Some(authority) if *outbound.host == endpoint.host => uri.authority(authority.clone()),
+            _ => uri.authority(outbound.host.as_bytes()),
+        };
+        let mut request = Request::new(());
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.build()?;
+        *request.version_mut() = Version::HTTP_2;
+        let headers = request.headers_mut();
+        headers.reserve(cleaned.len() + 6);
+        outbound.write(cleaned, &mut H2Headers(headers));
+        if let Some(protocol) = outbound.upgrade {
+            hygiene::as_extended_connect(&mut request, protocol);
+        }
+        Ok(request)
     }
 }
 

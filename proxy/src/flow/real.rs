@@ -1,6 +1,6 @@
 //! The request leaves for a real service, and its answer comes back.
 
-use super::attempt::{Asked, Attempt, Timers, Until, receive};
+use super::attempt::{Asked, Attempt, Host, Timers, Until, receive};
 use super::{Answer, Answered, Call};
 use crate::grpc::{self, Web};
 use crate::proxy::Proxy;
@@ -25,20 +25,20 @@ use tokio::time::Instant;
 /// Sends a request to one of the service's endpoints, once.
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
-    service: &Arc<Service>,
-    timeout: Timeouts,
+    service: &Service,
+    timeouts: &Timeouts,
     call: &mut Call,
 ) -> Answered {
     let set = &service.endpoints;
-    let picked = match set.only() {
+    let mut picked = match set.only() {
         Some(endpoint) => Picked { endpoint, in_flight: InFlight::default(), cookie: None },
         None => pick(set, call.record.started())?,
     };
-    let keeps_host = service.declared.preserve_host;
+    let host = Host::of(service);
     let mut response = if may_be_grpc(picked.endpoint.speaks(), call) {
-        Box::pin(once_grpc(proxy, set, picked, keeps_host, timeout, call)).await?
+        Box::pin(once_grpc(proxy, set, &mut picked, host, timeouts, call)).await?
     } else {
-        once(proxy, Some(set), picked, keeps_host, timeout, call).await?
+        once(proxy, Some(set), &mut picked, host, timeouts, call).await?
     };
     response.headers_mut().insert(SOURCE, HeaderValue::from_static("real"));
     Ok(Answer { response, source: Source::Real, reason: None })
@@ -66,9 +66,9 @@ fn may_be_grpc(speaks: Speaks, call: &Call) -> bool {
 async fn once_grpc(
     proxy: &Arc<Proxy>,
     set: &EndpointSet,
-    picked: Picked,
-    keeps_host: bool,
-    timeout: Timeouts,
+    picked: &mut Picked,
+    host: Host,
+    timeouts: &Timeouts,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     let web = bridge(picked.endpoint.speaks(), call);
@@ -76,7 +76,7 @@ async fn once_grpc(
         let body = std::mem::take(call.request.body_mut());
         *call.request.body_mut() = web.decode(body);
     }
-    let answered = once(proxy, Some(set), picked, keeps_host, timeout, call).await;
+    let answered = once(proxy, Some(set), picked, host, timeouts, call).await;
     unbridge(web, answered, call)
 }
 
@@ -109,24 +109,24 @@ pub(super) fn unbridge(
 async fn once(
     proxy: &Arc<Proxy>,
     set: Option<&EndpointSet>,
-    mut picked: Picked,
-    keeps_host: bool,
-    timeouts: Timeouts,
+    picked: &mut Picked,
+    host: Host,
+    timeouts: &Timeouts,
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     call.record.endpoint = Some(picked.endpoint.clone());
     let body = std::mem::take(call.request.body_mut());
     // Nothing was waited for since the request arrived.
     let now = call.record.started();
-    let timers = Timers::of(&timeouts, Until::of(&timeouts, call, now), now);
-    let attempt = Attempt { asked: Asked::of(proxy, call), set, keeps_host, number: None, timers };
-    let first = picked.endpoint.id;
-    let received = attempt.make(&mut picked, body).await;
-    if picked.endpoint.id != first {
-        call.record.endpoint = Some(picked.endpoint.clone());
+    let timers = Timers::of(timeouts, Until::of(timeouts, call, now), now);
+    let attempt = Attempt { asked: Asked::of(proxy, call), set, host, number: None, timers };
+    let received = attempt.make(picked, body).await;
+    let tried = &mut call.record.endpoint;
+    if tried.as_ref().is_none_or(|tried| tried.id != picked.endpoint.id) {
+        *tried = Some(picked.endpoint.clone());
     }
     let received = received?;
-    call.in_flight = Some(picked.in_flight);
+    call.in_flight = Some(std::mem::take(&mut picked.in_flight));
     receive(&picked.endpoint, received, call)
 }
 
@@ -139,9 +139,10 @@ pub(super) async fn forward(proxy: &Arc<Proxy>, snapshot: &Snapshot, call: &mut 
         None => target(snapshot, call)?,
     };
     call.unmarked = true;
-    let picked = Picked { endpoint, in_flight: InFlight::default(), cookie: None };
-    let keeps_host = redirected.is_some();
-    let mut response = once(proxy, None, picked, keeps_host, Timeouts::default(), call).await?;
+    let mut picked = Picked { endpoint, in_flight: InFlight::default(), cookie: None };
+    let host = if redirected.is_some() { Host::Clients } else { Host::Endpoints };
+    let timeouts = Timeouts::default();
+    let mut response = once(proxy, None, &mut picked, host, &timeouts, call).await?;
     proxy.via.add(response.headers_mut());
     Ok(Answer { response, source: Source::Real, reason: None })
 }

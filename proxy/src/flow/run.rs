@@ -15,7 +15,7 @@ use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot, Target};
 use http::{Method, Response};
 use std::sync::Arc;
-use stitch_config::model::RouteAction;
+use stitch_config::model::{RouteAction, Timeouts};
 use stitch_net::Body;
 use stitch_net::mock::{BoxFuture, take_request};
 use stitch_net::reason::SERVICE;
@@ -74,6 +74,10 @@ fn go_on(
             let snapshot = snapshot.clone();
             return Begun::Waiting(govern(ongoing, snapshot, service, plan, route));
         }
+        Ok(Step::Real(service, timeouts)) => {
+            let ongoing = Ongoing { call, proxy: proxy.clone() };
+            return Begun::Waiting(ask(ongoing, snapshot.clone(), service, timeouts));
+        }
         Ok(Step::Wait(wait)) => {
             let ongoing = Ongoing { call, proxy: proxy.clone() };
             return Begun::Waiting(attend(ongoing, snapshot.clone(), wait));
@@ -106,6 +110,20 @@ fn govern(
         let Ongoing { call, proxy } = &mut *ongoing;
         let pattern = route.as_ref().map(|routed| &routed.route.matches.path);
         let answered = govern::answer(proxy, &service, &plan, pattern, call).await;
+        leave(&snapshot, answered, ongoing)
+    })
+}
+
+fn ask(
+    ongoing: Ongoing,
+    snapshot: Arc<Snapshot>,
+    service: Arc<Service>,
+    timeouts: Timeouts,
+) -> BoxFuture<Response<Outgoing>> {
+    let mut ongoing = Box::new(ongoing);
+    Box::pin(async move {
+        let Ongoing { call, proxy } = &mut *ongoing;
+        let answered = real::answer(proxy, &service, &timeouts, call).await;
         leave(&snapshot, answered, ongoing)
     })
 }
@@ -267,7 +285,6 @@ async fn carry_out(
     call: &mut Call,
 ) -> Answered {
     match wait {
-        Wait::Real(service, timeout) => real::answer(proxy, &service, timeout, call).await,
         Wait::Mock(later) => Ok(Answer::by_mock(later.await)),
         Wait::Forward => Box::pin(real::forward(proxy, snapshot, call)).await,
         Wait::Connect(target) => Box::pin(connect::answer(proxy, snapshot, target, call)).await,

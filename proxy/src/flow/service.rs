@@ -26,7 +26,7 @@ pub(super) fn meet(
     if plan.governing.is_some() {
         return governed();
     }
-    let real = || Step::Wait(Wait::Real(service.clone(), plan.timeouts));
+    let real = || Step::Real(service.clone(), plan.timeouts);
     match (service.mode(), &service.mock) {
         (Mode::Mock, Some(mock)) => offer(&**mock, call),
         (Mode::MockThenReal, Some(mock)) => offered(&**mock, call).unwrap_or_else(|_| real()),

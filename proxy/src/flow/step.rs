@@ -18,7 +18,9 @@ pub(crate) enum Step {
     Done(Answer),
     /// Ask the service, real or mock, as its policies have it, or those of the route to it.
     Governed(Arc<Service>, Arc<Plan>, Option<Arc<Routed<RouteTarget>>>),
-    /// Wait for somebody, without policies.
+    /// Ask the real service, once.
+    Real(Arc<Service>, Timeouts),
+    /// Wait for somebody else, without policies.
     Wait(Wait),
 }
 
@@ -26,8 +28,6 @@ pub(crate) enum Step {
 pub(crate) enum Wait {
     /// A mock.
     Mock(BoxFuture<Response<Body>>),
-    /// The real service, asked once.
-    Real(Arc<Service>, Timeouts),
     /// A target that nobody declared.
     Forward,
     /// The other end of a tunnel.

@@ -1,6 +1,6 @@
 //! A request is tried until it is answered well, or its policies say that this was enough.
 
-use super::attempt::{Asked, Attempt, Timers, Until};
+use super::attempt::{Asked, Attempt, Host, Timers, Until};
 use super::audience::Audience;
 use super::tried::Tried;
 use super::{Answer, Answered, Call, real};
@@ -120,42 +120,47 @@ impl<'a> Tries<'a> {
         let _active = self.retries().map(|retries| retries.state.budget.begin());
         let mut so_far = SoFar::default();
         let mut now = self.began;
-        let tried = loop {
-            so_far.attempt += 1;
-            let mut permit = match self.permit(now) {
-                Ok(permit) => permit,
-                Err(failure) => break Tried::failed(failure, None),
-            };
-            call.record.attempts = so_far.attempt;
-            let mocked = match self.service.mock.is_some() && !so_far.is_real {
-                true => Box::pin(self.mocked(replay, &mut permit, call, now)).await,
-                false => None,
-            };
-            let tried = match mocked {
-                Some(tried) => tried,
-                None => {
+        let tried = 'tries: loop {
+            let next = {
+                let tried = 'tried: {
+                    so_far.attempt += 1;
+                    let mut permit = match self.permit(now) {
+                        Ok(permit) => permit,
+                        Err(failure) => break 'tries Tried::failed(failure, None),
+                    };
+                    call.record.attempts = so_far.attempt;
+                    if self.service.mock.is_some()
+                        && !so_far.is_real
+                        && let Some(tried) =
+                            Box::pin(self.mocked(replay, &mut permit, call, now)).await
+                    {
+                        break 'tried tried;
+                    }
                     let body = self.body(replay, &mut so_far, call);
                     let hedge = self.hedge(&body, call);
                     let mut aimed = match self.aim(body, permit, &mut so_far, now) {
                         Ok(aimed) => aimed,
-                        Err(failure) => break Tried::failed(failure, None),
+                        Err(failure) => break 'tries Tried::failed(failure, None),
                     };
                     let asked = Asked::of(self.proxy, call);
-                    match hedge {
-                        None => {
-                            let attempt = self.attempt(asked, &aimed);
-                            let body = std::mem::take(&mut aimed.body);
-                            let result = attempt.make(&mut aimed.picked, body).await;
-                            self.ended(aimed, result)
-                        }
-                        Some(hedge) => Box::pin(self.race(aimed, hedge, asked, &mut so_far)).await,
+                    if let Some(hedge) = hedge {
+                        break 'tried Box::pin(self.race(aimed, hedge, asked, &mut so_far)).await;
+                    }
+                    let attempt = self.attempt(asked, &aimed);
+                    let body = std::mem::take(&mut aimed.body);
+                    let result = attempt.make(&mut aimed.picked, body).await;
+                    self.ended(aimed, result)
+                };
+                // A retry that is over makes room for the next one.
+                so_far.budget = None;
+                match self.next(&tried, so_far.attempt, replay, call) {
+                    None => break 'tries tried,
+                    Some(next) => {
+                        tried.let_go();
+                        next
                     }
                 }
             };
-            // A retry that is over makes room for the next one.
-            so_far.budget = None;
-            let Some(next) = self.next(&tried, so_far.attempt, replay, call) else { break tried };
-            tried.let_go();
             Box::pin(sleep(next.wait)).await;
             now = Instant::now();
             so_far.budget = Some(next.budget);
@@ -235,7 +240,7 @@ impl<'a> Tries<'a> {
         Attempt {
             asked,
             set: Some(&self.service.endpoints),
-            keeps_host: self.service.declared.preserve_host,
+            host: Host::of(self.service),
             number: aimed.number,
             timers: Timers::of(&self.plan.timeouts, self.whole, aimed.now),
         }

@@ -17,7 +17,7 @@ use http::Request;
 use http_body::Body as _;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use stitch_net::Body;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -84,29 +84,42 @@ pub(crate) async fn send(
     endpoint: &Endpoint,
     body: Body,
     head: &impl RequestHead,
-    limits: Limits,
+    limits: &Limits,
 ) -> Result<Received, SendError> {
     if endpoint.speaks() != Speaks::Http1 {
-        return in_time(limits, Box::pin(send_otherwise(endpoint, body, head, limits))).await;
+        return in_time(limits, Box::pin(send_otherwise(endpoint, body, head, *limits))).await;
     }
-    // The usual case stands here itself: each future within a future costs every request.
-    let mut sending = Sending::new(head, body);
-    if let Some(connection) = pool::take(endpoint.id, !sending.may_be_repeated()) {
-        let mut exchange = Exchange::new(connection, sending);
-        match head_within(&mut exchange, limits.of_head(limits.began)).await {
+    // The usual case stands here itself, in as few words as it can: each future within a future,
+    // and each value that is kept while it waits, costs every request.
+    let sending = 'kept: {
+        let mut exchange = match over_kept(endpoint, Sending::new(head, body)) {
+            Ok(exchange) => exchange,
+            Err(sending) => break 'kept sending,
+        };
+        let error = match head_within(&mut exchange, limits.of_head(limits.began)).await {
             Ok(head) => return Ok(exchange.into_received(head, endpoint.id)),
-            Err(error) => match exchange.into_unanswered(&error) {
-                Some(unanswered) => sending = unanswered,
-                None => return Err(SendError::Exchange(error)),
-            },
+            Err(error) => error,
+        };
+        match exchange.into_unanswered(&error) {
+            Some(unanswered) => unanswered,
+            None => return Err(SendError::Exchange(error)),
         }
-    }
+    };
     // Boxed: connecting is rare, and its state is larger than all the rest.
-    in_time(limits, Box::pin(send_h1(endpoint, sending, limits))).await
+    in_time(limits, Box::pin(send_h1(endpoint, sending, *limits))).await
+}
+
+/// An exchange over a connection that was kept; what is to be sent comes back if there is none.
+#[expect(clippy::result_large_err, reason = "as usual as the other, and every request comes here")]
+fn over_kept(endpoint: &Endpoint, sending: Sending) -> Result<Exchange, Sending> {
+    match pool::take(endpoint.id, !sending.may_be_repeated()) {
+        Some(connection) => Ok(Exchange::new(connection, sending)),
+        None => Err(sending),
+    }
 }
 
 /// Holds what may need a connection first to the end of its time.
-async fn in_time<S>(limits: Limits, sending: Pin<Box<S>>) -> Result<Received, SendError>
+async fn in_time<S>(limits: &Limits, sending: Pin<Box<S>>) -> Result<Received, SendError>
 where
     S: Future<Output = Result<Received, SendError>>,
 {
@@ -120,19 +133,19 @@ where
 
 /// Waits for the head of an answer, but not for ever: until when, and what it is called if it is not
 /// there by then.
-async fn head_within(
+fn head_within(
     exchange: &mut Exchange,
-    limit: Option<(Instant, ExchangeError)>,
-) -> Result<Head, ExchangeError> {
-    let Some((at, late)) = limit else { return poll_fn(|cx| exchange.poll_head(cx)).await };
-    let mut late = Some(late);
-    poll_fn(|cx| match exchange.poll_head(cx) {
-        Poll::Pending => {
-            exchange.poll_late(at, cx).map(|()| Err(late.take().unwrap_or(ExchangeError::Late)))
+    mut limit: Option<(Instant, ExchangeError)>,
+) -> impl Future<Output = Result<Head, ExchangeError>> {
+    poll_fn(move |cx| {
+        let polled = exchange.poll_head(cx);
+        if let (Poll::Pending, Some((at, _))) = (&polled, &limit) {
+            ready!(exchange.poll_late(*at, cx));
+            let late = limit.take().map(|(_, late)| late);
+            return Poll::Ready(Err(late.unwrap_or(ExchangeError::Late)));
         }
-        ready => ready,
+        polled
     })
-    .await
 }
 
 /// Over a new connection of HTTP/1.
