@@ -1,11 +1,11 @@
 //! `auth:` — who may come in. Messages name keys and users, never what they are let in by.
 
 use super::context::Context;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use super::timeouts::positive;
 use crate::decode::{At, Many, NonEmpty, Record as _, ShortOr, Word};
 use crate::model::{
-    ApiKey, ApiKeys, Auth, BasicAuth, Digest, ForwardAuth, Jwks, Jwt, KeyPlace, Kind, PasswordHash,
+    ApiKey, ApiKeys, Auth, BasicAuth, Digest, ForwardAuth, Jwks, Jwt, KeyPlace, PasswordHash,
     PemFile, Setting, Upstream, User, WrongHash,
 };
 use crate::near;
@@ -31,15 +31,9 @@ pub(super) fn resolve(
     raw: Option<At<OrOff<RawAuth>>>,
     owner: &Owner,
 ) -> Setting<Auth> {
-    let Some(At { spot, value }) = raw else { return Setting::Inherited };
-    if let Owner::Service(_, kind @ (Kind::Tcp | Kind::Infra)) = owner {
-        let kind = if *kind == Kind::Tcp { "tcp" } else { "infra" };
-        cx.push(
-            spot.error(format!("\"auth\" means nothing with type: {kind}"))
-                .hint("only requests of HTTP can say who sends them; remove the key or the type"),
-        );
+    let Some(At { spot, value }) = of_requests(cx, "auth", raw, owner) else {
         return Setting::Inherited;
-    }
+    };
     let OrOff::On(raw) = value else { return Setting::Off };
     if raw.written.is_empty() {
         cx.push(

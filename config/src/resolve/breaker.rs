@@ -1,9 +1,9 @@
 //! `breaker:` and `eject:` — their defaults, and numbers that would never or always open.
 
 use super::context::Context;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::decode::{At, Record as _, Share, ShortOr};
-use crate::model::{Breaker, Eject, Kind, Setting, Slow};
+use crate::model::{Breaker, Eject, Setting, Slow};
 use crate::raw::{Enabled, OrOff, RawBreaker, RawEject, RawSlow};
 use crate::yaml::Spot;
 use std::time::Duration;
@@ -16,11 +16,9 @@ pub(super) fn breaker(
     raw: Raw<RawBreaker>,
     owner: &Owner,
 ) -> Setting<Breaker> {
-    let Some(At { spot, value }) = raw else { return Setting::Inherited };
-    if let Owner::Service(_, kind @ (Kind::Tcp | Kind::Infra)) = owner {
-        refuse(cx, &spot, "breaker", *kind);
+    let Some(At { spot, value }) = of_requests(cx, "breaker", raw, owner) else {
         return Setting::Inherited;
-    }
+    };
     match value {
         OrOff::Off => Setting::Off,
         OrOff::On(ShortOr::Short(Enabled)) => Setting::On(Breaker::default()),
@@ -77,20 +75,15 @@ fn resolve_slow(cx: &mut Context<'_>, raw: &RawSlow) -> Option<Slow> {
 
 /// When endpoints of a service are left out.
 pub(super) fn eject(cx: &mut Context<'_>, raw: Raw<RawEject>, owner: &Owner) -> Setting<Eject> {
-    let Some(At { spot, value }) = raw else { return Setting::Inherited };
-    match owner {
-        Owner::Service(_, kind @ (Kind::Tcp | Kind::Infra)) => {
-            refuse(cx, &spot, "eject", *kind);
-            return Setting::Inherited;
-        }
-        Owner::Route(_) => {
-            cx.push(
-                spot.error("\"eject\" means nothing in a route")
-                    .hint("endpoints belong to services; write it there, or in defaults"),
-            );
-            return Setting::Inherited;
-        }
-        Owner::Service(..) | Owner::Defaults => {}
+    let Some(At { spot, value }) = of_requests(cx, "eject", raw, owner) else {
+        return Setting::Inherited;
+    };
+    if let Owner::Route(_) = owner {
+        cx.push(
+            spot.error("\"eject\" means nothing in a route")
+                .hint("endpoints belong to services; write it there, or in defaults"),
+        );
+        return Setting::Inherited;
     }
     let default = Eject::default();
     let raw = match value {
@@ -105,20 +98,6 @@ pub(super) fn eject(cx: &mut Context<'_>, raw: Raw<RawEject>, owner: &Owner) -> 
         lasts: positive(cx, lasts, default.lasts, "a time of 0 ejects nothing"),
         max: share(cx, raw.max.as_ref(), default.max, "a max of 0 ejects nothing"),
     })
-}
-
-fn refuse(cx: &mut Context<'_>, spot: &Spot, key: &str, kind: Kind) {
-    let (kind, hint) = match kind {
-        Kind::Infra => {
-            ("infra", "the proxy leaves infrastructure alone; remove the key or the type")
-        }
-        Kind::Tcp | Kind::Http => (
-            "tcp",
-            "the bytes of such a service are passed on as they are, and its next url is tried when \
-             one cannot be reached; remove the key or the type",
-        ),
-    };
-    cx.push(spot.error(format!("{key:?} means nothing with type: {kind}")).hint(hint));
 }
 
 /// What was written, if it is more than none.

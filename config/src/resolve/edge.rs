@@ -2,11 +2,10 @@
 
 use super::body::header_name;
 use super::context::Context;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::decode::{At, Many, NonEmpty, Verb};
-use crate::model::{Cors, Kind, Origins, Setting};
+use crate::model::{Cors, Origins, Setting};
 use crate::raw::{Enabled, OrOff, Origin, RawCors};
-use crate::yaml::Spot;
 use http::{HeaderName, Method};
 use std::time::Duration;
 
@@ -18,11 +17,10 @@ pub(super) fn compression(
     raw: Option<At<OrOff<Enabled>>>,
     owner: &Owner,
 ) -> Setting<()> {
-    match raw {
+    match of_requests(cx, "compression", raw, owner).map(|raw| raw.value) {
         None => Setting::Inherited,
-        Some(raw) if !has_requests(cx, "compression", &raw.spot, owner) => Setting::Inherited,
-        Some(At { value: OrOff::Off, .. }) => Setting::Off,
-        Some(At { value: OrOff::On(_), .. }) => Setting::On(()),
+        Some(OrOff::Off) => Setting::Off,
+        Some(OrOff::On(Enabled)) => Setting::On(()),
     }
 }
 
@@ -31,30 +29,11 @@ pub(super) fn cors(
     raw: Option<At<OrOff<RawCors>>>,
     owner: &Owner,
 ) -> Setting<Cors> {
-    match raw {
+    match of_requests(cx, "cors", raw, owner).map(|raw| raw.value) {
         None => Setting::Inherited,
-        Some(raw) if !has_requests(cx, "cors", &raw.spot, owner) => Setting::Inherited,
-        Some(At { value: OrOff::Off, .. }) => Setting::Off,
-        Some(At { value: OrOff::On(raw), .. }) => {
-            resolve(cx, raw).map_or(Setting::Inherited, Setting::On)
-        }
+        Some(OrOff::Off) => Setting::Off,
+        Some(OrOff::On(raw)) => resolve(cx, raw).map_or(Setting::Inherited, Setting::On),
     }
-}
-
-/// Whether the owner has requests that a policy could be about.
-pub(super) fn has_requests(cx: &mut Context<'_>, key: &str, spot: &Spot, owner: &Owner) -> bool {
-    let (kind, why) = match owner {
-        Owner::Service(_, Kind::Tcp) => {
-            ("tcp", "the bytes of such a service are passed on as they are")
-        }
-        Owner::Service(_, Kind::Infra) => ("infra", "the proxy leaves infrastructure alone"),
-        Owner::Service(_, Kind::Http) | Owner::Defaults | Owner::Route(_) => return true,
-    };
-    cx.push(
-        spot.error(format!("{key:?} means nothing with type: {kind}"))
-            .hint(format!("{why}; remove the key or the type")),
-    );
-    false
 }
 
 fn resolve(cx: &mut Context<'_>, raw: RawCors) -> Option<Cors> {

@@ -2,10 +2,10 @@
 
 use super::body::header_name;
 use super::context::Context;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::decode::{At, FromScalar as _, Many, Named, Size, Word};
 use crate::model::{
-    BodyEdit, BodyEdits, HeaderEdit, HeaderEdits, JsonPath, Kind, Setting, Value, ValuePart,
+    BodyEdit, BodyEdits, HeaderEdit, HeaderEdits, JsonPath, Setting, Value, ValuePart,
 };
 use crate::pattern::PathPattern;
 use crate::raw::{OrOff, RawBodyEdit, RawBodyEdits, RawHeaderEdit, RawHeaderEdits, RawPolicies};
@@ -36,10 +36,10 @@ pub(super) fn headers(
     raw: Option<At<OrOff<RawHeaderEdits>>>,
     owner: &Owner,
 ) -> Setting<HeaderEdits> {
-    let Some(raw) = http_only(cx, "headers", raw, owner) else { return Setting::Inherited };
-    match raw {
-        OrOff::Off => Setting::Off,
-        OrOff::On(RawHeaderEdits { request, response, .. }) => Setting::On(HeaderEdits {
+    match of_requests(cx, "headers", raw, owner).map(|raw| raw.value) {
+        None => Setting::Inherited,
+        Some(OrOff::Off) => Setting::Off,
+        Some(OrOff::On(RawHeaderEdits { request, response, .. })) => Setting::On(HeaderEdits {
             request: header_edit(cx, request),
             response: header_edit(cx, response),
         }),
@@ -51,37 +51,14 @@ pub(super) fn body(
     raw: Option<At<OrOff<RawBodyEdits>>>,
     owner: &Owner,
 ) -> Setting<BodyEdits> {
-    let Some(raw) = http_only(cx, "body", raw, owner) else { return Setting::Inherited };
-    match raw {
-        OrOff::Off => Setting::Off,
-        OrOff::On(RawBodyEdits { request, response, .. }) => Setting::On(BodyEdits {
+    match of_requests(cx, "body", raw, owner).map(|raw| raw.value) {
+        None => Setting::Inherited,
+        Some(OrOff::Off) => Setting::Off,
+        Some(OrOff::On(RawBodyEdits { request, response, .. })) => Setting::On(BodyEdits {
             request: body_edit(cx, request),
             response: body_edit(cx, response),
         }),
     }
-}
-
-/// The policy, unless its owner has no requests.
-pub(super) fn http_only<T>(
-    cx: &mut Context<'_>,
-    key: &str,
-    raw: Option<At<T>>,
-    owner: &Owner,
-) -> Option<T> {
-    let At { spot, value } = raw?;
-    let (kind, hint) = match owner {
-        Owner::Service(_, Kind::Tcp) => (
-            "tcp",
-            "the bytes of such a service are passed on as they are; remove the key or the type",
-        ),
-        Owner::Service(_, Kind::Infra) => (
-            "infra",
-            "compose starts infrastructure and the proxy leaves it alone; remove the key or the type",
-        ),
-        _ => return Some(value),
-    };
-    cx.push(spot.error(format!("{key:?} means nothing with type: {kind}")).hint(hint));
-    None
 }
 
 fn header_edit(cx: &mut Context<'_>, raw: Option<RawHeaderEdit>) -> HeaderEdit {

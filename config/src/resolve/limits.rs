@@ -2,9 +2,9 @@
 //! nothing through or mean nothing.
 
 use super::context::Context;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::decode::{At, Many, NonEmpty, Record as _, ShortOr};
-use crate::model::{Concurrency, Kind, Rate, RateLimit, Setting};
+use crate::model::{Concurrency, Rate, RateLimit, Setting};
 use crate::raw::{
     ConcurrencyChoice, OrOff, RateLimitChoice, RawAdaptive, RawConcurrency, RawRateLimit,
 };
@@ -27,11 +27,8 @@ pub(super) fn rate_limit(
     raw: Option<At<OrOff<RateLimitChoice>>>,
     owner: &Owner,
 ) -> Setting<Vec<RateLimit>> {
-    let Some(At { spot, value }) = raw else { return Setting::Inherited };
-    if !has_requests(cx, &spot, "rate_limit", owner) {
-        return Setting::Inherited;
-    }
-    let NonEmpty(Many(limits)) = match value {
+    let Some(raw) = of_requests(cx, "rate_limit", raw, owner) else { return Setting::Inherited };
+    let NonEmpty(Many(limits)) = match raw.value {
         OrOff::Off => return Setting::Off,
         OrOff::On(limits) => limits,
     };
@@ -122,10 +119,9 @@ pub(super) fn concurrency(
     raw: Option<At<OrOff<ConcurrencyChoice>>>,
     owner: &Owner,
 ) -> Setting<Concurrency> {
-    let Some(At { spot, value }) = raw else { return Setting::Inherited };
-    if !has_requests(cx, &spot, "concurrency", owner) {
+    let Some(At { spot, value }) = of_requests(cx, "concurrency", raw, owner) else {
         return Setting::Inherited;
-    }
+    };
     let raw = match value {
         OrOff::Off => return Setting::Off,
         OrOff::On(ShortOr::Short(_)) => return Setting::On(adaptive(cx, &RawAdaptive::default())),
@@ -229,20 +225,4 @@ fn adaptive(cx: &mut Context<'_>, raw: &RawAdaptive) -> Concurrency {
     let tolerance = raw.tolerance.as_ref().map_or(2.0, |tolerance| tolerance.value.0);
     // A low max alone means that the least limit is as low.
     Concurrency::Adaptive { min: min.min(max).max(1), max: max.max(1), tolerance }
-}
-
-/// Whether there are requests to count, for policies that count them.
-fn has_requests(cx: &mut Context<'_>, spot: &Spot, key: &str, owner: &Owner) -> bool {
-    let (kind, hint) = match owner {
-        Owner::Service(_, Kind::Tcp) => (
-            "tcp",
-            "the bytes of such a service are passed on as they are; remove the key or the type",
-        ),
-        Owner::Service(_, Kind::Infra) => {
-            ("infra", "the proxy leaves infrastructure alone; remove the key or the type")
-        }
-        Owner::Service(_, Kind::Http) | Owner::Defaults | Owner::Route(_) => return true,
-    };
-    cx.push(spot.error(format!("{key:?} means nothing with type: {kind}")).hint(hint));
-    false
 }

@@ -1,9 +1,8 @@
 //! `mirror`: who is copied to whom, and that no copy comes back to where it began.
 
 use super::context::Context;
-use super::edge::has_requests;
 use super::graph;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::decode::{At, ShortOr, Word};
 use crate::model::{Kind, Mirror, RouteAction, Setting};
 use crate::raw::{MirrorChoice, OrOff, RawMirror};
@@ -43,23 +42,16 @@ pub(super) fn read(
     owner: &Owner,
 ) -> Setting<Mirror> {
     cx.mirrors.route = None;
-    let Some(At { spot, value }) = raw else {
-        if let (Owner::Service(name, Kind::Http), Some((to, spot))) =
-            (owner, cx.mirrors.inherited.clone())
-        {
-            link(
-                cx,
-                name,
-                &to,
-                &spot,
-                "remove the mirror from \"defaults\", or write mirror: false in that service",
-            );
-        }
+    if raw.is_none()
+        && let Owner::Service(name, Kind::Http) = owner
+        && let Some((to, spot)) = cx.mirrors.inherited.clone()
+    {
+        let hint = "remove the mirror from \"defaults\", or write mirror: false in that service";
+        link(cx, name, &to, &spot, hint);
+    }
+    let Some(At { spot, value }) = of_requests(cx, "mirror", raw, owner) else {
         return Setting::Inherited;
     };
-    if !has_requests(cx, "mirror", &spot, owner) {
-        return Setting::Inherited;
-    }
     if let Owner::Route(_) = owner {
         cx.mirrors.route = Some(spot.clone());
     }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::{auth, balance, breaker, edge, edits, limits, mirror, respond, retry};
+use crate::decode::At;
 use crate::model::{Kind, Policies};
 use crate::raw::RawPolicies;
 
@@ -48,4 +49,24 @@ pub(super) fn resolve(cx: &mut Context<'_>, raw: RawPolicies, owner: &Owner) -> 
         balance: balance::balance(cx, raw.balance, owner),
         slow_start: balance::slow_start(cx, raw.slow_start, owner),
     }
+}
+
+/// The policy, unless its owner has no requests that it could be about.
+pub(super) fn of_requests<T>(
+    cx: &mut Context<'_>,
+    key: &str,
+    raw: Option<At<T>>,
+    owner: &Owner,
+) -> Option<At<T>> {
+    let raw = raw?;
+    let (kind, why) = match owner {
+        Owner::Service(_, Kind::Tcp) => {
+            ("tcp", "the bytes of such a service are passed on as they are")
+        }
+        Owner::Service(_, Kind::Infra) => ("infra", "the proxy leaves infrastructure alone"),
+        Owner::Service(_, Kind::Http) | Owner::Defaults | Owner::Route(_) => return Some(raw),
+    };
+    let problem = raw.spot.error(format!("{key:?} means nothing with type: {kind}"));
+    cx.push(problem.hint(format!("{why}; remove the key or the type")));
+    None
 }

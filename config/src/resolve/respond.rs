@@ -2,8 +2,7 @@
 
 use super::body::header_list;
 use super::context::Context;
-use super::edits::http_only;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::data::Data;
 use crate::decode::At;
 use crate::model::{Respond, Setting};
@@ -15,7 +14,7 @@ pub(super) fn fallback(
     raw: Option<At<OrOff<RawRespond>>>,
     owner: &Owner,
 ) -> Setting<Respond> {
-    match http_only(cx, "fallback", raw, owner) {
+    match of_requests(cx, "fallback", raw, owner).map(|raw| raw.value) {
         None => Setting::Inherited,
         Some(OrOff::Off) => Setting::Off,
         Some(OrOff::On(raw)) => Setting::On(resolve(cx, raw)),

@@ -1,8 +1,7 @@
 //! `retry:` — how often, when, and what contradicts itself.
 
 use super::context::Context;
-use super::edge::has_requests;
-use super::policies::Owner;
+use super::policies::{Owner, of_requests};
 use crate::decode::{At, Many, Record as _, Share, ShortOr};
 use crate::model::{Hedge, HedgeAfter, Retry, RetryOn, Setting};
 use crate::raw::{OrOff, RawHedge, RawRetry, RetryCondition, RetryPolicy};
@@ -15,10 +14,9 @@ pub(super) fn resolve(
     raw: Option<At<OrOff<RetryPolicy>>>,
     owner: &Owner,
 ) -> Setting<Retry> {
-    let Some(At { spot, value }) = raw else { return Setting::Inherited };
-    if !has_requests(cx, "retry", &spot, owner) {
+    let Some(At { spot, value }) = of_requests(cx, "retry", raw, owner) else {
         return Setting::Inherited;
-    }
+    };
     let raw = match value {
         OrOff::Off => return Setting::Off,
         OrOff::On(ShortOr::Short(retries)) => {
