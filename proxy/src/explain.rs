@@ -1,8 +1,9 @@
 //! `stitch explain`: which rule claims a request and what would happen to it, without sending it.
 
+use crate::cookies::cookie;
 use crate::edge::asked_method;
 use crate::hygiene::requested_host;
-use crate::route::{Decision, Role, cookies, decide};
+use crate::route::{Decision, Role, decide};
 use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot};
 use http::{Method, Request};
@@ -113,8 +114,8 @@ impl Met<'_> {
                 let captures = route.matches.path.captures(path);
                 captures.is_some_and(|captures| captures.get(name).is_some())
             }),
-            Balance::Hash(HashKey::Cookie(name)) => cookies(headers, name).next().is_some(),
-            Balance::Sticky(name) if cookies(headers, name).next().is_none() => {
+            Balance::Hash(HashKey::Cookie(name)) => cookie(headers, name).is_some(),
+            Balance::Sticky(name) if cookie(headers, name).is_none() => {
                 return Some("; without its cookie, which it then gets");
             }
             _ => true,

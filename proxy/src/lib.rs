@@ -7,6 +7,7 @@ mod access_log;
 mod auth;
 mod body;
 mod breakers;
+mod cookies;
 mod credentials;
 mod edge;
 mod edit;

@@ -1,7 +1,7 @@
 //! Which of several services gets a request.
 
-use super::cookies::cookies;
-use http::{HeaderMap, HeaderValue};
+use crate::cookies::cookies;
+use http::HeaderMap;
 
 /// Draws one by weight; `sum` is that of all weights, and `draw` gives a number below it.
 pub(crate) fn draw<T>(
@@ -36,14 +36,10 @@ pub(crate) fn stay<'t, T>(
     cookies(headers, cookie).find_map(of)
 }
 
-/// What makes a client stay with a service: a cookie for as long as its browser runs.
-pub(crate) fn set_cookie(cookie: &str, service: &str) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{cookie}={service}; Path=/; HttpOnly; SameSite=Lax")).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
     use http::header::COOKIE;
 
     #[test]
@@ -92,7 +88,5 @@ mod tests {
         for nobody in ["version=off", "version=NEW", "version=", "Version=new", "other=new"] {
             assert_eq!(at(nobody), None, "{nobody}");
         }
-        let cookie = set_cookie("version", "new").unwrap();
-        assert_eq!(cookie, "version=new; Path=/; HttpOnly; SameSite=Lax");
     }
 }

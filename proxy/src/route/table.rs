@@ -4,7 +4,7 @@
 //! later); then the path, segment by segment; then the number of further conditions; then file
 //! order. Look-up cost depends on the path's depth, not on the number of routes.
 
-use super::cookies::cookies;
+use crate::cookies::cookies;
 use http::Request;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;

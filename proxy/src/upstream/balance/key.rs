@@ -1,7 +1,8 @@
-//! What of a request keeps it on one endpoint: the key of `hash:…` and the cookie of `sticky:…`.
+//! What of a request keeps it on one endpoint: the key of `hash:…` and what the cookie of `sticky:…`
+//! names.
 
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use crate::cookies::cookie;
+use http::HeaderMap;
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher as _;
 use std::net::IpAddr;
@@ -33,19 +34,6 @@ pub(super) fn key_of<'p>(
     }
 }
 
-/// The value of a cookie (RFC 6265 §4.2); the first one, if it came more than once.
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(one, _)| one.trim() == name)?;
-    Some(value.trim().trim_matches('"'))
-}
-
-/// The `Set-Cookie` that keeps a client where it is.
-pub(super) fn set_cookie(name: &str, value: &str) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax")).ok()
-}
-
 /// Which endpoint a cookie names.
 pub(super) fn token_of(cookie: &str) -> Option<u64> {
     let hex = cookie.len() == 16 && cookie.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -55,7 +43,8 @@ pub(super) fn token_of(cookie: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::header::COOKIE;
+    use http::{HeaderName, HeaderValue};
 
     #[test]
     fn hashes_never_change() {

@@ -3,9 +3,10 @@
 use super::condition::Fitness;
 use super::group::Group;
 use super::in_flight::InFlight;
-use super::key::{cookie, key_of, set_cookie};
+use super::key::key_of;
 use super::ready::Ready;
 use super::view::{EndpointState, EndpointView};
+use crate::cookies::{cookie, set_cookie};
 use crate::policy::eject;
 use crate::upstream::names::Name;
 use crate::upstream::{Endpoint, Tls};
