@@ -5,7 +5,7 @@
 
 use crate::auth::Refusal;
 use crate::limit::bulkhead::Overloaded;
-use crate::limit::rate::Refused;
+use crate::limit::rate::{Refused, retry_seconds};
 use crate::upstream::{ConnectError, EndpointSet};
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
@@ -214,7 +214,7 @@ impl Failure {
         let headers = response.headers_mut();
         match self {
             Self::BreakerOpen { retry_after, .. } => {
-                headers.insert(RETRY_AFTER, whole_seconds(retry_after));
+                headers.insert(RETRY_AFTER, retry_seconds(retry_after).into());
             }
             Self::RateLimited(refused) => headers.extend(refused.headers()),
             Self::Overloaded(_) => {
@@ -298,7 +298,7 @@ impl Failure {
             Self::RateLimited(refused) => format!(
                 "the limit {} lets no more through; try again in {} s",
                 refused.id,
-                refused.retry_seconds()
+                retry_seconds(refused.retry_after)
             ),
             Self::Overloaded(overloaded) => format!("{who} is busy: {overloaded} (concurrency)"),
             Self::Gone(service) => format!("{service} is no longer declared"),
@@ -352,12 +352,6 @@ impl Failure {
             _ => None,
         }
     }
-}
-
-/// For `Retry-After`: rounded up, so that nobody comes too early.
-fn whole_seconds(time: Duration) -> HeaderValue {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    HeaderValue::from(seconds.max(1))
 }
 
 fn with_cause(problem: Problem, error: &ConnectError) -> Problem {

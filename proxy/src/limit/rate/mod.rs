@@ -14,5 +14,6 @@ mod who;
 
 pub use limiter::RateLimitView;
 pub use refused::Refused;
+pub(crate) use refused::retry_seconds;
 pub use registry::{RateLimiters, RateLimits};
 pub use who::Who;

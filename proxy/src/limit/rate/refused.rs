@@ -24,7 +24,7 @@ impl Refused {
     /// `retry-after`, `ratelimit-policy` and `ratelimit`, the latter two as
     /// draft-ietf-httpapi-ratelimit-headers-11 has them, for the limit that refused.
     pub fn headers(&self) -> [(HeaderName, HeaderValue); 3] {
-        let seconds = self.retry_seconds();
+        let seconds = retry_seconds(self.retry_after);
         let left = format!("{};r=0;t={seconds}", self.notice.name);
         [
             (RETRY_AFTER, HeaderValue::from(seconds)),
@@ -33,12 +33,11 @@ impl Refused {
             (RATE_LIMIT, HeaderValue::try_from(left).unwrap_or(HeaderValue::from_static("r=0"))),
         ]
     }
+}
 
-    /// Whole seconds after which it is worth asking again, at least 1.
-    pub fn retry_seconds(&self) -> u64 {
-        let whole = self.retry_after.as_secs();
-        (whole + u64::from(self.retry_after.subsec_nanos() > 0)).max(1)
-    }
+/// For `Retry-After`: rounded up, so that nobody comes too early, and at least 1.
+pub(crate) fn retry_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 /// The parts of headers that a rule's refusals have in common, made once.
@@ -123,8 +122,7 @@ mod tests {
     #[test]
     fn seconds_are_rounded_up_and_at_least_one() {
         for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
-            let refused = refused("a#1", 1, 60, Duration::from_millis(millis));
-            assert_eq!(refused.retry_seconds(), seconds, "{millis} ms");
+            assert_eq!(retry_seconds(Duration::from_millis(millis)), seconds, "{millis} ms");
         }
     }
 
