@@ -21,7 +21,6 @@ pub struct Credentials {
     pub(crate) authority: Option<Arc<Authority>>,
     clients: HashMap<Arc<str>, Client>,
     /// Key sets and users.
-    #[allow(dead_code, reason = "the flow does not call it yet")]
     pub(crate) auth: AuthFiles,
 }
 
