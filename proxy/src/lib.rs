@@ -38,26 +38,18 @@ mod upstream;
 
 pub use access_log::AccessLog;
 pub use auth::digest;
-pub use body::Outgoing;
-pub use breakers::{
-    Breaker, BreakerView, Breakers, Followed, Follower, Permit, Transition, Transitions,
-    log_breakers, watch_breakers,
-};
+pub use breakers::{Breaker, Breakers, Followed, log_breakers, watch_breakers};
 pub use credentials::{Credentials, client_files};
-pub use edge::{Cors, Granted, Mirror, MirrorView, Negotiation, asked_method};
 pub use explain::{Candidate, Explanation, explain};
 pub use forward::OwnAddresses;
 pub use mockd_client::MockdClient;
-pub use plan::{PlanView, RetryView, RoutePlan};
+pub use plan::{PlanView, RoutePlan};
 pub use policy::breaker;
 pub use proxy::{Builtin, EventFlow, Gate, Proxy};
-pub use relay::{ServicePort, TcpReading, TcpServices, TcpStats};
+pub use relay::{ServicePort, TcpReading};
 pub use route::Role;
 pub use service::Service;
 pub use snapshot::Snapshot;
-pub use stats::{Reading, Source};
+pub use stats::Reading;
 pub use transparent::TransparentPort;
-pub use upstream::{
-    Ask, Condition, Endpoint, EndpointSet, EndpointState, EndpointView, InFlight, Picked,
-    follow_names,
-};
+pub use upstream::{Ask, EndpointSet, EndpointView, follow_names};

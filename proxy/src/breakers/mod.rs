@@ -17,6 +17,8 @@ mod warden;
 pub use handle::{Breaker, Permit};
 pub use registry::Breakers;
 pub use told::log_breakers;
-pub use transitions::{Followed, Follower, Transition, Transitions};
+pub use transitions::Followed;
+#[cfg(test)]
+pub(crate) use transitions::Transitions;
 pub use view::BreakerView;
 pub use warden::watch_breakers;

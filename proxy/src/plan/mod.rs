@@ -11,4 +11,4 @@ mod tests;
 pub(crate) use blueprint::{Blueprint, Compiling};
 pub(crate) use governing::{Governing, Plan, Plans, Retries};
 pub(crate) use kept::Kept;
-pub use view::{PlanView, RetryView, RoutePlan};
+pub use view::{PlanView, RoutePlan};

@@ -17,7 +17,7 @@ mod trailers;
 mod h1;
 mod h2;
 
-pub use balance::{Ask, Condition, EndpointSet, EndpointState, EndpointView, InFlight, Picked};
+pub use balance::{Ask, EndpointSet, EndpointView, InFlight, Picked};
 pub use connect::{ConnectError, Offer, connect, connect_saying};
 pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;

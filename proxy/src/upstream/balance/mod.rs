@@ -20,4 +20,4 @@ pub use condition::Condition;
 pub use in_flight::InFlight;
 pub(crate) use key::hash;
 pub use set::{Ask, EndpointSet, Picked};
-pub use view::{EndpointState, EndpointView};
+pub use view::EndpointView;

@@ -196,7 +196,7 @@ impl EndpointSet {
         }
     }
 
-    /// The `Set-Cookie` for what was [`Picked`].
+    /// The `Set-Cookie` for what was picked.
     pub fn set_cookie(&self, picked: &str) -> Option<HeaderValue> {
         match &self.rules.balance {
             Balance::Sticky(name) => set_cookie(name, picked),

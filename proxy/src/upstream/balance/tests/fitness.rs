@@ -1,7 +1,8 @@
 //! Who is out, and how they come back.
 
 use super::lab::{Lab, SECOND, eject, hash};
-use crate::upstream::balance::{Ask, EndpointState};
+use crate::upstream::balance::Ask;
+use crate::upstream::balance::view::EndpointState;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stitch_config::model::{Eject, Policies, Setting, Upstream};

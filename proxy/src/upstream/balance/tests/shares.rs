@@ -1,7 +1,8 @@
 //! Who gets how much, whatever the algorithm; tiers and slow start.
 
 use super::lab::{Lab, SECOND, assert_fair, balance, hash};
-use crate::upstream::balance::{Ask, EndpointState};
+use crate::upstream::balance::Ask;
+use crate::upstream::balance::view::EndpointState;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stitch_config::model::{Balance, Policies, Setting, Upstream};
