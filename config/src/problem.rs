@@ -63,6 +63,11 @@ impl Report {
         self.problems.push(problem);
     }
 
+    /// What was added last.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Problem> {
+        self.problems.last_mut()
+    }
+
     /// Every problem, in the order of telling.
     pub fn into_problems(self) -> impl Iterator<Item = Problem> {
         self.problems.into_iter()

@@ -6,6 +6,7 @@
 
 mod address;
 mod choice;
+mod examples;
 mod field;
 mod fill;
 mod http;

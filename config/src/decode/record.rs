@@ -1,10 +1,11 @@
 //! `record!`: one declaration that decodes a map, refuses foreign keys and writes the schema.
 
+use super::examples;
 use super::field::{Decode, Defs};
 use super::later::Later;
 use crate::near;
 use crate::problem::Report;
-use crate::yaml::{Entry, Node, Spot, Value};
+use crate::yaml::{Entry, Kind, Node, Scalar, Spot, Value};
 use serde_json::{Value as Json, json};
 
 /// Declares a record of the file.
@@ -101,9 +102,10 @@ pub(crate) fn known_keys<'n>(
     report: &mut Report,
 ) -> Option<&'n [Entry]> {
     let Value::Map(entries) = &node.value else {
+        let hint = examples::hint(&node.spot.path);
         report.push(
             node.error(format!("expected a map for {title}, found {}", node.describe()))
-                .hint(format!("known keys: {}", keys.join(", "))),
+                .hint(hint.unwrap_or_else(|| format!("known keys: {}", keys.join(", ")))),
         );
         return None;
     };
@@ -132,7 +134,7 @@ pub(crate) fn field<T: Decode>(
 ) -> Option<T> {
     match entries.iter().find(|entry| entry.key == key) {
         Some(entry) if entry.value.is_reported() => None,
-        Some(entry) if !entry.value.is_null() || T::TAKES_NULL => T::decode(&entry.value, report),
+        Some(entry) if !entry.value.is_null() || T::TAKES_NULL => value(&entry.value, report),
         Some(entry) if required => {
             report.push(entry.value.error(format!("{key:?} has no value")));
             None
@@ -143,6 +145,24 @@ pub(crate) fn field<T: Decode>(
         }
         _ => None,
     }
+}
+
+/// The value of a field; a wrong one of which nothing better is known gets an example.
+fn value<T: Decode>(node: &Node, report: &mut Report) -> Option<T> {
+    let value = T::decode(node, report);
+    if value.is_none()
+        && let Some(problem) = report.last_mut().filter(|last| *last.path == *node.spot.path)
+        && (problem.hint.is_none() || is_bool(node))
+        && let Some(example) = examples::hint(&node.spot.path)
+    {
+        problem.hint = Some(example);
+    }
+    value
+}
+
+/// Who writes `true` wants the policy, and needs no advice about `true`.
+fn is_bool(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar(Scalar { kind: Kind::Bool(_), .. }))
 }
 
 /// Puts a record under `$defs` and gives the reference to it.
