@@ -1,6 +1,8 @@
 //! Everything that is wrong with a configuration, told at once.
 
 use crate::place::{Place, Sources};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How bad a [`Problem`] is.
@@ -55,12 +57,33 @@ impl Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     problems: Vec<Problem>,
+    /// The column of the first secret of a line, by file and line.
+    secrets: BTreeMap<(u16, u32), u32>,
 }
 
 impl Report {
     /// Adds one problem.
     pub fn push(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    /// Has no problem of this line quote what stands there, or after it.
+    pub(crate) fn keep_secret(&mut self, place: Place) {
+        let first = self.secrets.entry((place.file, place.line)).or_insert(place.column);
+        *first = place.column.min(*first);
+    }
+
+    /// The line of a problem as it may be shown; `None` when that is behind a secret.
+    fn quote<'s>(&self, place: Place, sources: &'s Sources) -> Option<Cow<'s, str>> {
+        let line = sources.line(place)?;
+        match self.secrets.get(&(place.file, place.line)) {
+            None => Some(line.into()),
+            Some(first) if place.column > *first => None,
+            Some(first) => {
+                let before = usize::try_from(first.saturating_sub(1)).unwrap_or(0);
+                Some(line.chars().take(before).chain("***".chars()).collect())
+            }
+        }
     }
 
     /// What was added last.
@@ -108,7 +131,8 @@ impl Report {
     pub fn render(&self, sources: &Sources) -> String {
         let mut out = String::new();
         for problem in self.sorted() {
-            render_one(&mut out, problem, sources);
+            let line = self.quote(problem.place, sources);
+            render_one(&mut out, problem, line.as_deref(), sources);
             out.push('\n');
         }
         out
@@ -121,7 +145,7 @@ impl Extend<Problem> for Report {
     }
 }
 
-fn render_one(out: &mut String, problem: &Problem, sources: &Sources) {
+fn render_one(out: &mut String, problem: &Problem, line: Option<&str>, sources: &Sources) {
     let level = match problem.level {
         Level::Error => "error",
         Level::Warning => "warning",
@@ -130,7 +154,7 @@ fn render_one(out: &mut String, problem: &Problem, sources: &Sources) {
     let margin = " ".repeat(number.len());
     let _ = writeln!(out, "{level}: {}", problem.message);
     let _ = writeln!(out, "{margin}--> {}", sources.locate(problem.place));
-    if let Some(line) = sources.line(problem.place) {
+    if let Some(line) = line {
         let column = usize::try_from(problem.place.column.saturating_sub(1)).unwrap_or(0);
         let width = usize::try_from(problem.place.width.max(1)).unwrap_or(1);
         let (line, before) = window(line, column);
@@ -177,6 +201,28 @@ mod tests {
         let expected = "warning: odd\n --> x.yaml:1:4\n  |\n1 | a: bcd\n  |    ^^^ a.b\n\n";
         assert_eq!(render("a: bcd", 4), expected);
         assert!(render("a:\tbcd", 4).contains("1 | a: bcd\n  |    ^^^ a.b\n"));
+    }
+
+    #[test]
+    fn secrets_are_never_quoted() {
+        let mut sources = Sources::default();
+        let file = sources.add("x.yaml".into(), "{ ü: 1, b: hunter2, c: hunter3, d: 4 }");
+        let at = |column| Place { file, line: 1, column, width: 7 };
+        let render = |column| {
+            let mut report = Report::default();
+            report.keep_secret(at(23));
+            report.keep_secret(at(12));
+            report.push(Problem::error(at(column), "a.b", "odd"));
+            report.render(&sources)
+        };
+        let before =
+            "error: odd\n --> x.yaml:1:6\n  |\n1 | { ü: 1, b: ***\n  |      ^^^^^^^ a.b\n\n";
+        assert_eq!(render(6), before);
+        let secret =
+            "error: odd\n --> x.yaml:1:12\n  |\n1 | { ü: 1, b: ***\n  |            ^^^ a.b\n\n";
+        assert_eq!(render(12), secret);
+        assert_eq!(render(23), "error: odd\n --> x.yaml:1:23\n  = at a.b\n\n");
+        assert_eq!(render(35), "error: odd\n --> x.yaml:1:35\n  = at a.b\n\n");
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crate::model::{
 use crate::near;
 use crate::raw::{
     HttpUrl, OrOff, RawApiKeys, RawAuth, RawBasic, RawForwardAuth, RawJwks, RawJwt, SecretText,
-    hidden,
 };
 use crate::yaml::Spot;
 use http::{HeaderName, HeaderValue};
@@ -94,7 +93,7 @@ fn jwt_keys(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawJwt) -> Option<Jwks>
         return None;
     }
     if raw.has("jwks") && raw.has("secret") {
-        let spot = raw.secret.as_ref().map_or(spot.clone(), |secret| hidden(&secret.spot));
+        let spot = raw.secret.as_ref().map_or(spot, |secret| &secret.spot);
         cx.push(spot.error("\"secret\" stands beside \"jwks\"").hint(
             "keep one of the two: whoever knows a public key could sign with it as a secret",
         ));
@@ -125,14 +124,12 @@ fn jwt_keys(cx: &mut Context<'_>, spot: &Spot, raw: &mut RawJwt) -> Option<Jwks>
             let length = secret.reveal().len();
             if !filled {
                 cx.push(
-                    hidden(&spot)
-                        .error("the secret stands in the file")
+                    spot.error("the secret stands in the file")
                         .hint("take it from the environment, without quotes: secret: ${NAME}"),
                 );
             } else if length < 32 {
                 cx.push(
-                    hidden(&spot)
-                        .warning(format!("a secret of {length} bytes can be guessed"))
+                    spot.warning(format!("a secret of {length} bytes can be guessed"))
                         .hint("HS256 wants at least 32 bytes (RFC 7518, section 3.2)"),
                 );
             }
@@ -194,7 +191,7 @@ fn api_keys(cx: &mut Context<'_>, raw: RawApiKeys) -> Option<ApiKeys> {
     for (owner, At { spot, value }) in keys.0 {
         let Some(digest) = Digest::parse(value.secret.reveal()) else {
             let wrong = format!("the key of {:?} is not a digest", owner.value);
-            cx.push(hidden(&spot).error(wrong).hint(WRITE_HASH));
+            cx.push(spot.error(wrong).hint(WRITE_HASH));
             continue;
         };
         if let Some(first) = known.iter().find(|key| key.digest == digest) {
@@ -278,7 +275,7 @@ fn user(cx: &mut Context<'_>, name: At<String>, password: At<SecretText>) -> Opt
             "use one from 4 to 16, such as 10",
         ),
     };
-    cx.push(hidden(&spot).error(wrong).hint(hint));
+    cx.push(spot.error(wrong).hint(hint));
     None
 }
 

@@ -6,6 +6,7 @@
 use super::expand::{Env, expand};
 use super::node::{Entry, Node, Value, key_path};
 use super::scalar::Scalar;
+use super::secret;
 use crate::place::Place;
 use crate::problem::{Problem, Report};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -98,6 +99,14 @@ impl<'a> Builder<'a> {
     /// An error here means that nothing after it can be trusted.
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
         let place = self.place(span);
+        match &event {
+            // What the parser puts where nothing stands is no secret.
+            Event::Scalar(text, ScalarStyle::Plain, ..) if text == "~" => {}
+            Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) => {
+                self.keep_secret(place);
+            }
+            _ => {}
+        }
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -234,6 +243,7 @@ impl<'a> Builder<'a> {
             return Err(too_many(place));
         }
         let node = anchored.node.clone();
+        self.keep_secret(node.spot.place);
         self.whole(node);
         Ok(())
     }
@@ -269,6 +279,17 @@ impl<'a> Builder<'a> {
                     entries.push(Entry { key: text, key_place: place, value: node });
                 }
             }
+        }
+    }
+
+    /// Has no report quote the value that is being read, if it is a secret.
+    fn keep_secret(&mut self, place: Place) {
+        let keys = self.open.iter().filter_map(|open| match &open.content {
+            Content::Map { key: Some(key), .. } => Some(key.text.as_str()),
+            Content::Map { key: None, .. } | Content::List(_) => None,
+        });
+        if secret::is_under(keys) {
+            self.report.keep_secret(place);
         }
     }
 

@@ -7,6 +7,7 @@ mod build;
 mod expand;
 mod node;
 mod scalar;
+mod secret;
 
 #[cfg(test)]
 mod tests;

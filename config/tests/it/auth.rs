@@ -84,7 +84,12 @@ fn neither_dump_nor_debug_shows_what_lets_in() {
 
 #[test]
 fn no_report_repeats_a_secret() {
-    let loaded = load(Path::new("tests/fixtures/invalid/auth.yaml"), &super::env);
-    let report = loaded.report.render(&loaded.sources);
-    assert!(!report.contains("hunter2"), "{report}");
+    for name in ["auth", "secrets"] {
+        let path = format!("tests/fixtures/invalid/{name}.yaml");
+        let loaded = load(Path::new(&path), &super::env);
+        let report = loaded.report.render(&loaded.sources);
+        assert!(!report.contains("hunter"), "{report}");
+        let lines = loaded.report.sorted().iter().all(|problem| problem.place.line > 0);
+        assert!(lines, "{report}");
+    }
 }

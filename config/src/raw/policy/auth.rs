@@ -1,12 +1,12 @@
-//! `auth:` as typed. Values that may be secret are never repeated, nor is their line shown.
+//! `auth:` as typed. Messages never repeat a value that may be secret, and reports never quote it;
+//! see `yaml::secret`.
 
 use crate::decode::{
     At, Decode, Defs, FromScalar, Many, Named, NonEmpty, ShortOr, Url, Word, Wrong, record, scalars,
 };
 use crate::model::{KeyPlace, Secret};
-use crate::place::Place;
 use crate::problem::Report;
-use crate::yaml::{Kind, Node, Spot, Value};
+use crate::yaml::{Kind, Node, Value};
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -108,7 +108,7 @@ pub(crate) struct SecretText {
 
 impl Decode for SecretText {
     fn decode(node: &Node, report: &mut Report) -> Option<Self> {
-        let wrong = |what: &str| hidden(&node.spot).error(what);
+        let wrong = |what: &str| node.error(what);
         let Value::Scalar(scalar) = &node.value else {
             report.push(wrong("expected text, found a list or map"));
             return None;
@@ -130,12 +130,6 @@ impl Decode for SecretText {
     fn schema(_: &mut Defs) -> Json {
         json!({ "type": ["string", "number", "boolean"] })
     }
-}
-
-/// The same spot without its line, which a report would quote.
-pub(crate) fn hidden(spot: &Spot) -> Spot {
-    let place = Place { file: spot.place.file, ..Place::default() };
-    Spot { place, path: spot.path.clone() }
 }
 
 /// An address with a path and perhaps a query.

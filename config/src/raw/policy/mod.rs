@@ -14,7 +14,7 @@ mod retry;
 
 pub(crate) use all::{RawPolicies, with_policies};
 pub(crate) use auth::{
-    HttpUrl, RawApiKeys, RawAuth, RawBasic, RawForwardAuth, RawJwks, RawJwt, SecretText, hidden,
+    HttpUrl, RawApiKeys, RawAuth, RawBasic, RawForwardAuth, RawJwks, RawJwt, SecretText,
 };
 pub(crate) use breaker::{RawBreaker, RawEject, RawSlow};
 pub(crate) use cors::{Origin, RawCors};
