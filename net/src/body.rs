@@ -1,6 +1,7 @@
 //! One body type for proxy, mocks, events and admin: an enum of frames, so that trailers survive
 //! and the common cases cost no allocation.
 
+use crate::conn::Uploading;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -19,6 +20,8 @@ pub enum Body {
     Full(Bytes),
     /// Bytes arriving on a connection, read only as fast as they are taken.
     Incoming(hyper::body::Incoming),
+    /// The same, of a request of HTTP/1, whose connection wants to know when it is over.
+    Uploading(Uploading),
     /// Anything else: replayed, recorded or faulted bodies.
     Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
 }
@@ -50,6 +53,7 @@ impl HttpBody for Body {
                 _ => Poll::Ready(None),
             },
             Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Uploading(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -59,6 +63,7 @@ impl HttpBody for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Incoming(body) => body.is_end_stream(),
+            Self::Uploading(body) => body.is_end_stream(),
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -68,6 +73,7 @@ impl HttpBody for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Incoming(body) => body.size_hint(),
+            Self::Uploading(body) => body.size_hint(),
             Self::Boxed(body) => body.size_hint(),
         }
     }
@@ -109,6 +115,7 @@ impl std::fmt::Debug for Body {
             Self::Empty => "Body::Empty",
             Self::Full(_) => "Body::Full",
             Self::Incoming(_) => "Body::Incoming",
+            Self::Uploading(_) => "Body::Uploading",
             Self::Boxed(_) => "Body::Boxed",
         })
     }

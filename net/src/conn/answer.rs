@@ -1,7 +1,8 @@
 //! One request and its answer, whatever version of HTTP carried it: what we refuse ourselves, and
 //! what the connection learns from the answer's end.
 
-use super::body::{Answering, Departing};
+use super::body::{Answering, Awaited, Departing, Uploading};
+use super::handle::Handle;
 use super::streams::{self, Arriving, Next};
 use super::{coding, host, normalise};
 use crate::body::Body;
@@ -11,7 +12,7 @@ use crate::reason::Reason;
 use crate::serve::Serve;
 use bytes::Bytes;
 use futures_util::future::{self, FutureExt as _};
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use http_body_util::Either;
@@ -19,7 +20,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A handler's answer, or our own refusal, on its way out.
 type Departure<S> = Response<Departing<Either<<S as Serve>::Body, Body>>>;
@@ -36,15 +37,23 @@ pub(super) fn answer_h1<S: Serve>(
     let answering = Answering::alone(peer.connection.clone());
     let ends_by_close = request.version() < Version::HTTP_11;
     let connects = *request.method() == Method::CONNECT;
+    let expects = !request.body().is_end_stream() && request.headers().contains_key(EXPECT);
+    let answered = expects.then(Arc::<AtomicBool>::default);
     let answer = match host::refuse(&request).or_else(|| coding::refuse(&request)) {
         Some(why) => {
             let mut response = refusal(why, &request);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             Answer::Refused(Box::new(response))
         }
-        None => Answer::Coming(serve.serve(request.map(Body::from), peer.clone())),
+        None => {
+            let body = |body| uploading(body, &peer.connection, answered.as_ref());
+            Answer::Coming(serve.serve(request.map(body), peer.clone()))
+        }
     };
     depart(answer, move |mut response| {
+        if let Some(answered) = answered {
+            answered.store(true, Ordering::Relaxed);
+        }
         // What was sent behind a CONNECT that is refused was not meant for us.
         if connects && !response.status().is_success() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -104,6 +113,17 @@ fn depart<B, D>(
         Answer::Refused(refusal) => {
             future::Either::Right(future::ready(Ok(pack(refusal.map(Either::Right)))))
         }
+    }
+}
+
+fn uploading(body: Incoming, handle: &Handle, answered: Option<&Arc<AtomicBool>>) -> Body {
+    if body.is_end_stream() {
+        return Body::Empty;
+    }
+    let body = Uploading::new(body, handle.clone());
+    match answered {
+        Some(answered) => Body::boxed(Awaited { body, asked: false, answered: answered.clone() }),
+        None => Body::Uploading(body),
     }
 }
 

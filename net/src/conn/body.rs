@@ -1,12 +1,17 @@
 //! The answer's body on its way out: tells the connection's timers when the answer is over, and
 //! gives hyper pieces that its write buffer, which lasts as long as the connection, need not grow for.
+//! The request's on its way in, of HTTP/1: tells the timers, too, and asks nobody for what is not
+//! wanted any more.
 
-use super::handle::{Ending, Handle, Phase};
+use super::handle::{Ending, Handle};
 use super::streams;
 use crate::body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 /// Largest piece handed to hyper, in bytes.
@@ -33,7 +38,7 @@ pub(super) struct Answering {
 impl Answering {
     /// The only request of its connection.
     pub(super) fn alone(handle: Handle) -> Self {
-        handle.enter(Phase::Busy);
+        handle.begin_half();
         Self { handle, multiplexed: false }
     }
 
@@ -49,8 +54,82 @@ impl Drop for Answering {
         if self.multiplexed {
             self.handle.finish_one();
         } else {
-            self.handle.enter(Phase::Idle);
+            self.handle.finish_half();
         }
+    }
+}
+
+/// The body of a request of HTTP/1. Its connection is busy until it is dropped, too: somebody may
+/// read it for longer than the answer takes.
+#[derive(Debug)]
+pub struct Uploading {
+    body: Incoming,
+    handle: Handle,
+}
+
+impl Uploading {
+    pub(super) fn new(body: Incoming, handle: Handle) -> Self {
+        handle.begin_half();
+        Self { body, handle }
+    }
+}
+
+impl Body for Uploading {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.handle.finish_half();
+    }
+}
+
+/// A body that its client sends when it is asked to (`expect: 100-continue`). Asked for when it has
+/// been answered already, it is broken off: most clients do not send it then, and what comes instead
+/// is their next request.
+pub(super) struct Awaited {
+    pub(super) body: Uploading,
+    pub(super) asked: bool,
+    pub(super) answered: Arc<AtomicBool>,
+}
+
+impl Body for Awaited {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if !self.asked && self.answered.load(Ordering::Relaxed) {
+            return Poll::Ready(Some(Err("it was answered before anybody asked for it".into())));
+        }
+        self.asked = true;
+        Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -5,13 +5,15 @@ use crate::listen::{Handler, HttpPort};
 use crate::{Body, Peer, Serve};
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Answers with the path; `/end` ends the connection as told instead.
+/// Answers with the path; `/end` ends the connection as told instead, and `/early` is answered before
+/// its body is read.
 struct Echo(Option<Ending>);
 
 impl Serve for Echo {
@@ -28,7 +30,11 @@ impl Serve for Echo {
                 peer.connection.end(ending);
                 std::future::pending::<()>().await;
             }
-            Response::new(Body::from(request.uri().path().to_owned()))
+            let (head, body) = request.into_parts();
+            if head.uri.path() == "/early" {
+                tokio::spawn(body.collect());
+            }
+            Response::new(Body::from(head.uri.path().to_owned()))
         }
     }
 }
@@ -113,6 +119,34 @@ async fn a_slow_header_section_is_answered_408_but_idling_is_not() {
     let answer = connected.read_to_close().await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
     assert!(answer.contains("x-stitch-reason: header_timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_rest_of_a_body_is_not_taken_for_a_slow_header_section() {
+    let mut connected = connect(None, Duration::from_millis(150), LONG).await;
+    connected.send("POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n").await;
+    connected.read_until("/early").await;
+    for half in ["half", "rest"] {
+        connected.send(half).await;
+        // Longer than the header timer.
+        let nothing = tokio::time::timeout(Duration::from_millis(500), connected.client.read_u8());
+        assert!(nothing.await.is_err(), "after {half}");
+    }
+    connected.send("GET /two HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(connected.read_until("/two").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    connected.send("GET /three HTT").await;
+    assert!(connected.read_to_close().await.starts_with("HTTP/1.1 408 "));
+}
+
+#[tokio::test]
+async fn a_client_that_was_answered_is_not_asked_for_its_body() {
+    let mut connected = connect(None, LONG, LONG).await;
+    let expects = "host: x\r\nexpect: 100-continue\r\ncontent-length: 8\r\n\r\n";
+    connected.send(&format!("POST /early HTTP/1.1\r\n{expects}")).await;
+    // Nor is what it sends next taken for the body.
+    let closed = tokio::time::timeout(LONG / 2, connected.read_to_close());
+    let answer = closed.await.expect("nobody waits for the body");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("/early"), "{answer}");
 }
 
 #[tokio::test]

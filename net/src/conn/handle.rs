@@ -81,6 +81,8 @@ pub(super) struct Shared {
     /// What keeps it busy: requests of HTTP/2, which answers several at once, and what is not HTTP
     /// any more.
     busy: AtomicU32,
+    /// What goes on of requests of HTTP/1: their answers, and bodies that somebody still reads.
+    halves: AtomicU32,
     /// When the phase began, or when a byte last moved in [`Phase::Busy`], by `clock`.
     since: AtomicU64,
     /// How long [`Phase::Busy`] may last without a byte, in ms; 0 stands for the listener's own.
@@ -108,6 +110,7 @@ impl Handle {
             waker: AtomicWaker::new(),
             phase: AtomicU8::new(Phase::Idle as u8),
             busy: AtomicU32::new(0),
+            halves: AtomicU32::new(0),
             patience: AtomicU64::new(0),
             since: AtomicU64::new(watch.now()),
             watch,
@@ -180,6 +183,20 @@ impl Handle {
     pub(crate) fn enter(&self, phase: Phase) {
         self.0.since.store(self.0.watch.now(), Ordering::Relaxed);
         self.0.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// HTTP/1: an answer, or a request's body, goes on.
+    pub(super) fn begin_half(&self) {
+        self.0.halves.fetch_add(1, Ordering::Relaxed);
+        self.enter(Phase::Busy);
+    }
+
+    /// HTTP/1: it is over. The connection is idle when nothing of the other goes on either: what comes
+    /// of a body whose answer is over is no header.
+    pub(super) fn finish_half(&self) {
+        if self.0.halves.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.enter(Phase::Idle);
+        }
     }
 
     /// One more request is being answered on a connection that answers several at once.

@@ -22,6 +22,7 @@ mod watch;
 mod watched;
 
 pub use ahead::{Ahead, ReadAhead};
+pub use body::Uploading;
 pub use drive::drive;
 pub(crate) use drive::{HEADER_TIMEOUT, count_header_timeout, drive_h1};
 pub(crate) use farewell::{dismiss, finish};

@@ -205,6 +205,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_after_both_halves_of_an_exchange() {
+        let watch = watch();
+        let handle = watch.open(None);
+        handle.begin_half();
+        handle.begin_half();
+        handle.finish_half();
+        handle.received();
+        assert_eq!(handle.phase(), Phase::Busy, "a body comes");
+        handle.finish_half();
+        assert_eq!(handle.phase(), Phase::Idle);
+        handle.received();
+        assert_eq!(handle.phase(), Phase::Header);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn several_requests_at_once_are_idle_after_the_last() {
         let watch = watch();
         let handle = watch.open(None);
