@@ -223,6 +223,85 @@ fn an_original_that_breaks_off_takes_its_copy_back() {
     wait_for(&stitch, "dropped", 1);
 }
 
+/// A service that is answered without its body being read, whoever answers: a mock, or its breaker.
+fn answered_early(copy: &Upstream, mirror: &str) -> Stitch {
+    let nowhere = Upstream::echo();
+    let stitch = Stitch::up(&format!(
+        "services:\n\
+         \x20 mocked: {{ endpoints: [{{ path: /**, method: ANY, response: 202 }}], mirror: {mirror} }}\n\
+         \x20 broken: {{ url: '{}', breaker: {{ consecutive: 5 }}, mirror: {mirror} }}\n\
+         \x20 copy: {{ url: '{}' }}\n",
+        nowhere.url(),
+        copy.url()
+    ));
+    let open = br#"{"mode":"forced_open"}"#;
+    assert_eq!(
+        http::send(stitch.admin(), "PUT", "/api/breakers/broken/mode", &[], open).status,
+        200
+    );
+    stitch
+}
+
+#[test]
+fn a_request_answered_before_its_body_came_is_copied_whole() {
+    let copy = Upstream::echo();
+    let stitch = answered_early(&copy, "copy");
+    for (done, (host, status)) in [("mocked", 202), ("broken", 503)].into_iter().enumerate() {
+        let mut connection = Connection::open(stitch.proxy());
+        let head = format!("POST /{host} HTTP/1.1\r\nhost: {host}\r\n");
+        connection.send(head.clone() + "transfer-encoding: chunked\r\n\r\n");
+        assert_eq!(connection.read_response().status, status, "it does not wait");
+        connection.send([&b"9c40\r\n"[..], &[b'x'; 40_000], b"\r\n"].concat());
+        connection.send("0\r\n\r\n");
+        // Its next request comes through, too.
+        connection.send(head + "content-length: 5\r\n\r\n");
+        assert_eq!(connection.read_response().status, status);
+        connection.send("hello");
+        assert!(wait_until(PATIENCE, || copy.requests().len() == 2 * done + 2), "{host}");
+        let mut lengths: Vec<_> = copy.requests().iter().map(|copied| copied.body.len()).collect();
+        lengths.drain(..2 * done);
+        lengths.sort_unstable();
+        assert_eq!(lengths, [5, 40_000], "{host}");
+    }
+}
+
+#[test]
+fn a_mirror_that_does_not_read_does_not_hold_up_the_next_request() {
+    let (told, came) = mpsc::channel();
+    let copy = Upstream::scripted(move |stream, _| told.send(stream).unwrap());
+    let stitch = answered_early(&copy, "{ to: copy, max_body: 1MiB }");
+    let mut unread = Vec::new();
+    for host in ["mocked", "broken"] {
+        let mut connection = Connection::open(stitch.proxy());
+        let began = Instant::now();
+        for _ in 0..5 {
+            let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\n");
+            connection.send(head + "content-length: 900000\r\n\r\n");
+            assert!([202, 503].contains(&connection.read_response().status));
+            // More than sockets hold, less than what is copied.
+            connection.send(vec![b'x'; 900_000]);
+            unread.push(came.recv_timeout(PATIENCE).unwrap());
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn past_the_bound_the_rest_of_a_body_is_read_by_nobody() {
+    let copy = Upstream::echo();
+    let stitch = answered_early(&copy, "{ to: copy, max_body: 16KiB }");
+    let mut connection = Connection::open(stitch.proxy());
+    connection.send("POST / HTTP/1.1\r\nhost: mocked\r\ntransfer-encoding: chunked\r\n\r\n");
+    assert_eq!(connection.read_response().status, 202);
+    let piece = [&b"3e8\r\n"[..], &[b'x'; 1000], b"\r\n"].concat();
+    for _ in 0..20 {
+        connection.send(&piece);
+    }
+    // As without a mirror.
+    assert!(connection.read_to_close().is_empty());
+    assert!(copy.requests().is_empty(), "no whole request ever came");
+}
+
 #[test]
 fn an_upgrade_is_not_copied() {
     let original = Upstream::scripted(|mut stream, _| {

@@ -2,7 +2,7 @@
 //!
 //! The copy runs in a task of its own and has bounds of its own; the original neither waits for it nor
 //! hears of it. Nothing of the original's connection is held, so that nobody waits for copies when
-//! the process stops.
+//! the process stops; but what a client still sends of an answered request is read on for its copy.
 
 use super::teeing::{self, Fate, Lost};
 use http::header::UPGRADE;

@@ -237,7 +237,52 @@ async fn an_original_that_breaks_off_takes_its_copy_back() {
     original.body_mut().frame().await.unwrap().unwrap();
     drop(original);
     settle().await;
+    assert_eq!(counts(&mirror), [0; 4], "it may have been answered");
+    sender.send(Err("cut".into())).unwrap();
+    settle().await;
     assert_eq!(counts(&mirror), [0, 1, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_answered_unread_is_copied_whole() {
+    let (told, mut seen) = unbounded_channel();
+    let target = Target::new(move |request: Request<Body>| {
+        let told = told.clone();
+        async move {
+            told.send(request.into_body().collect().await.unwrap().to_bytes()).unwrap();
+            Response::new(Body::Empty)
+        }
+    });
+    let mirror = Mirror::compile(&declared("b"), None);
+    let (sender, body) = stream();
+    let mut original = request(body);
+    mirror.tee(&mut original, &flow(&target), 0.0);
+    drop(original);
+    for piece in ["one ", "two ", "three"] {
+        settle().await;
+        sender.send(data(piece)).unwrap();
+    }
+    drop(sender);
+    settle().await;
+    assert_eq!(seen.try_recv().unwrap(), "one two three");
+    assert_eq!(counts(&mirror), [1, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_is_read_for_as_long_as_a_copy_may_take() {
+    let silent = Target::new(|_| async { Response::new(Body::Empty) });
+    for (target, failed) in [(silent, 0), (Target::stalled(), 1)] {
+        let mirror = Mirror::compile(&declared("b"), None);
+        let (sender, body) = stream();
+        let mut original = request(body);
+        mirror.tee(&mut original, &flow(&target), 0.0);
+        drop(original);
+        sender.send(data("part")).unwrap();
+        settle().await;
+        assert_eq!(sender.is_closed(), failed == 0, "who has answered wants no more");
+        sleep(LIMIT).await;
+        assert_eq!((sender.is_closed(), counts(&mirror)), (true, [1 - failed, 0, 0, failed]));
+    }
 }
 
 #[tokio::test(start_paused = true)]

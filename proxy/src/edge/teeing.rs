@@ -1,11 +1,14 @@
 //! A request's body that is copied while it is sent.
 //!
 //! What the original's reader takes is kept for the copy's, up to a bound; the original never waits.
+//! What it leaves unread, because it was answered without it, is read on for the copy alone, as fast as
+//! it comes and up to the same bound: a client is held up by no copy.
 //! Bytes are copied out of the pieces in which they came, so that the bound is one of memory too.
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,15 +20,16 @@ use tokio::sync::Notify;
 pub(super) enum Lost {
     /// More came than is copied.
     TooLarge,
-    /// The original broke off, or nobody reads it any more.
+    /// The original broke off.
     BrokenOff,
 }
 
 /// Splits a body into one that is sent, one that follows it, and what becomes of that.
 pub(super) fn tee(body: Body, most: u64) -> (Body, Body, Fate) {
     let expected = body.size_hint().exact();
-    let shared = Arc::new(Shared::default());
-    let original = Teeing { body, shared: Some(shared.clone()), most };
+    let state = Mutex::new(State { heard: true, ..State::default() });
+    let shared = Arc::new(Shared { most, state, changed: Notify::new() });
+    let original = Teeing { body, shared: Some(shared.clone()) };
     let copy = Copy { shared: shared.clone(), expected, taken: 0 };
     (Body::boxed(original), Body::boxed(copy), Fate(shared))
 }
@@ -35,21 +39,43 @@ pub(super) fn tee(body: Body, most: u64) -> (Body, Body, Fate) {
 pub(super) struct Fate(Arc<Shared>);
 
 impl Fate {
-    /// Waits until the copy is lost; for ever if it never is. For one task.
+    /// Waits until the copy is lost, for ever if it never is, and reads meanwhile what the original
+    /// left unread. For one task.
     pub async fn lost(&self) -> Lost {
         loop {
-            if let Progress::Lost(lost) = self.0.lock().progress {
-                return lost;
+            let rest = {
+                let mut state = self.0.lock();
+                if let Progress::Lost(lost) = state.progress {
+                    return lost;
+                }
+                state.rest.take()
+            };
+            match rest {
+                Some(body) => self.0.clone().read_on(body).await,
+                None => self.0.changed.notified().await,
             }
-            self.0.changed.notified().await;
         }
     }
 }
 
-#[derive(Debug, Default)]
+impl Drop for Fate {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.heard = false;
+        let rest = state.rest.take();
+        drop(state);
+        if rest.is_some() {
+            self.0.end(Progress::Lost(Lost::BrokenOff));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Shared {
+    /// Bytes that are copied of one body.
+    most: u64,
     state: Mutex<State>,
-    /// The copy was lost.
+    /// The copy was lost, or there is a rest.
     changed: Notify,
 }
 
@@ -63,6 +89,10 @@ struct State {
     reader: Option<Waker>,
     /// Nobody reads the copy any more.
     abandoned: bool,
+    /// What the original left unread.
+    rest: Option<Body>,
+    /// Whether there is somebody to read that.
+    heard: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,13 +109,13 @@ impl Shared {
     }
 
     /// Keeps a piece; false when no more of them are of any use.
-    fn keep(&self, data: &Bytes, most: u64) -> bool {
+    fn keep(&self, data: &Bytes) -> bool {
         let mut state = self.lock();
         state.seen = state.seen.saturating_add(data.len() as u64);
         if state.abandoned {
             return false;
         }
-        if state.seen > most {
+        if state.seen > self.most {
             drop(state);
             self.end(Progress::Lost(Lost::TooLarge));
             return false;
@@ -93,6 +123,27 @@ impl Shared {
         state.bytes.extend_from_slice(data);
         wake(state);
         true
+    }
+
+    /// Takes what the original left unread.
+    fn inherit(&self, rest: Body) {
+        let mut state = self.lock();
+        if !state.heard {
+            drop(state);
+            self.end(Progress::Lost(Lost::BrokenOff));
+        } else if state.progress == Progress::Going && !state.abandoned {
+            state.rest = Some(rest);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Reads a rest as long as it is of use.
+    async fn read_on(self: Arc<Self>, body: Body) {
+        let mut rest = Teeing { body, shared: Some(self) };
+        while rest.shared.is_some() {
+            // How it ends is told on the way.
+            rest.frame().await;
+        }
     }
 
     fn end(&self, progress: Progress) {
@@ -124,7 +175,6 @@ struct Teeing {
     body: Body,
     /// `None` once there is nothing more to tell.
     shared: Option<Arc<Shared>>,
-    most: u64,
 }
 
 impl Teeing {
@@ -137,7 +187,7 @@ impl Teeing {
     fn pass(&mut self, frame: &Frame<Bytes>) {
         let Some(shared) = &self.shared else { return };
         if let Some(data) = frame.data_ref() {
-            if !shared.keep(data, self.most) {
+            if !shared.keep(data) {
                 self.shared = None;
             }
         } else if let Some(trailers) = frame.trailers_ref() {
@@ -183,9 +233,11 @@ impl HttpBody for Teeing {
 
 impl Drop for Teeing {
     fn drop(&mut self) {
-        let progress =
-            if self.is_over() { Progress::Whole } else { Progress::Lost(Lost::BrokenOff) };
-        self.end(progress);
+        if self.is_over() {
+            self.end(Progress::Whole);
+        } else if let Some(shared) = self.shared.take() {
+            shared.inherit(std::mem::take(&mut self.body));
+        }
     }
 }
 

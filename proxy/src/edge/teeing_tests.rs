@@ -3,7 +3,7 @@
 use super::*;
 use futures_util::FutureExt as _;
 use futures_util::stream::poll_fn;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::StreamBody;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 type Sender = UnboundedSender<Result<Frame<Bytes>, BoxError>>;
@@ -80,6 +80,8 @@ async fn an_original_that_breaks_off_loses_its_copy() {
         assert!(taken(&mut original).is_some());
         if dropped {
             drop(original);
+            assert_eq!(fate.lost().now_or_never(), None, "there may be more");
+            sender.send(Err("cut".into())).unwrap();
         } else {
             sender.send(Err("cut".into())).unwrap();
             assert!(original.collect().await.is_err());
@@ -87,6 +89,65 @@ async fn an_original_that_breaks_off_loses_its_copy() {
         assert_eq!(fate.lost().await, Lost::BrokenOff);
         assert!(copy.collect().await.is_err(), "never taken for whole");
     }
+}
+
+#[tokio::test]
+async fn what_the_original_leaves_unread_is_read_for_the_copy() {
+    let (sender, body) = stream();
+    let (mut original, copy, fate) = tee(body, 100);
+    sender.send(data("one ")).unwrap();
+    assert!(taken(&mut original).is_some());
+    sender.send(data("two ")).unwrap();
+    drop(original);
+    assert_eq!(fate.lost().now_or_never(), None);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", 3.into());
+    sender.send(data("three")).unwrap();
+    sender.send(Ok(Frame::trailers(trailers.clone()))).unwrap();
+    assert_eq!(fate.lost().now_or_never(), None);
+    drop(sender);
+    assert_eq!(fate.lost().now_or_never(), None);
+    let whole = copy.collect().now_or_never().expect("it is here").unwrap();
+    assert_eq!(whole.trailers(), Some(&trailers));
+    assert_eq!(whole.to_bytes(), "one two three");
+}
+
+#[tokio::test]
+async fn a_rest_is_taken_up_to_the_bound_whoever_reads_the_copy() {
+    let (sender, body) = stream();
+    let (original, copy, fate) = tee(body, 10);
+    drop(original);
+    sender.send(data("0123456789")).unwrap();
+    assert_eq!(fate.lost().now_or_never(), None, "exactly the bound");
+    sender.send(data("x")).unwrap();
+    assert_eq!(fate.lost().now_or_never(), Some(Lost::TooLarge));
+    assert!(sender.is_closed(), "its client is free");
+    assert!(copy.collect().await.is_err(), "never taken for whole");
+}
+
+#[tokio::test]
+async fn a_rest_that_nobody_wants_any_more_is_let_go() {
+    // Before it was left, while it is read, and when it could be.
+    for (left, read) in [(false, false), (true, true), (true, false)] {
+        let (sender, body) = stream();
+        let (original, copy, fate) = tee(body, 100);
+        let mut original = Some(original).filter(|_| !left);
+        if read {
+            assert_eq!(fate.lost().now_or_never(), None);
+        }
+        drop(fate);
+        original.take();
+        assert!(sender.is_closed(), "{left} {read}");
+        assert!(copy.collect().await.is_err(), "never taken for whole");
+    }
+    let (sender, body) = stream();
+    let (original, copy, fate) = tee(body, 100);
+    drop(original);
+    assert_eq!(fate.lost().now_or_never(), None);
+    drop(copy);
+    sender.send(data("x")).unwrap();
+    assert_eq!(fate.lost().now_or_never(), None, "its answer may still be awaited");
+    assert!(sender.is_closed());
 }
 
 /// A body that knows its length and has not said its end yet.
