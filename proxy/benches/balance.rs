@@ -15,7 +15,13 @@ fn balance(c: &mut Criterion) {
             weight: 1 + u32::from(port % 7),
             ..Upstream::http("10.0.0.1", 1000 + port)
         };
-        EndpointSet::new((0..n).map(|port| (upstream(port), None)), &policies, None, now)
+        EndpointSet::new(
+            "users".into(),
+            (0..n).map(|port| (upstream(port), None)),
+            &policies,
+            None,
+            now,
+        )
     };
     let algorithms = [
         ("least_request", Balance::LeastRequest),

@@ -67,7 +67,8 @@ impl Service {
             .map(|upstream| (upstream.clone(), with.credentials.of(declared, upstream)));
         let before = previous.map(|previous| &*previous.endpoints);
         let now = with.now;
-        let endpoints = EndpointSet::new(endpoints, &declared.policies, before, now);
+        let endpoints =
+            EndpointSet::new(declared.name.clone(), endpoints, &declared.policies, before, now);
         if declared.health_check.is_none() {
             endpoints.unchecked(now);
         }

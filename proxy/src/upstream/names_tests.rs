@@ -29,7 +29,7 @@ impl Invented {
 
 fn set(hosts: &[&str]) -> Arc<EndpointSet> {
     let upstreams = hosts.iter().map(|host| (Upstream::http(*host, 80), None));
-    Arc::new(EndpointSet::new(upstreams, &Policies::default(), None, Instant::now()))
+    Arc::new(EndpointSet::new("a".into(), upstreams, &Policies::default(), None, Instant::now()))
 }
 
 fn shown(set: &EndpointSet) -> Vec<String> {
@@ -111,7 +111,13 @@ async fn each_address_is_connected_to_as_itself() {
     let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let upstream = Upstream::http("two.invalid", port);
-    let set = EndpointSet::new([(upstream, None)], &Policies::default(), None, Instant::now());
+    let set = EndpointSet::new(
+        "a".into(),
+        [(upstream, None)],
+        &Policies::default(),
+        None,
+        Instant::now(),
+    );
     let [there, nobody] = ["127.0.0.2", "127.0.0.3"].map(|ip| ip.parse().unwrap());
     set.resolved("two.invalid", &[there, nobody], Instant::now());
     let all = set.all();

@@ -40,6 +40,19 @@ fn ejections(stitch: &Stitch, service: &Service) -> f64 {
     metric(stitch, "stitch_endpoint_ejections_total", &[&endpoint])
 }
 
+/// What the log tells of one endpoint's ejections, one after the other.
+fn log(stitch: &Stitch, service: &Service) -> Vec<String> {
+    let of = format!("users at {} ", service.upstream.addr());
+    let told = |line: &str| line.split_once(&of).map(|(_, what)| what.to_owned());
+    stitch.stderr().lines().filter_map(told).collect()
+}
+
+#[track_caller]
+fn wait_for_log(stitch: &Stitch, service: &Service, expected: &[&str]) {
+    let told = wait_until(PATIENCE, || log(stitch, service).len() >= expected.len());
+    assert!(told && log(stitch, service) == expected, "{}", stitch.stderr());
+}
+
 #[test]
 fn one_of_three_that_fails_gets_no_calls_and_comes_back_by_one_probe() {
     let [bad, one, two] = [(); 3].map(|()| Service::start());
@@ -77,6 +90,13 @@ fn one_of_three_that_fails_gets_no_calls_and_comes_back_by_one_probe() {
     wait_for(&stitch, &bad, "ready");
     assert_eq!(errors(&stitch, 30), 0);
     assert_eq!(bad.asked(), asked + 2 + 10, "its whole share again");
+    let told = [
+        "is ejected for 1s: it failed 3 times in a row",
+        "is ejected for another 1s: the request that tried it failed",
+        "gets requests again: the one that tried it went well",
+    ];
+    wait_for_log(&stitch, &bad, &told);
+    assert_eq!((log(&stitch, &one).len(), log(&stitch, &two).len()), (0, 0));
 }
 
 #[test]
@@ -145,6 +165,11 @@ fn a_health_check_that_passes_ends_it() {
     wait_for(&stitch, &bad, "ready");
     assert_eq!((errors(&stitch, 20), bad.asked()), (0, 3 + 10));
     assert!(ejections(&stitch, &bad).eq(&1.0));
+    let told = [
+        "is ejected for 3600s: it failed 3 times in a row",
+        "gets requests again: a health check passed",
+    ];
+    wait_for_log(&stitch, &bad, &told);
 }
 
 #[test]
@@ -153,21 +178,30 @@ fn a_reload_keeps_who_is_out_and_what_the_others_failed() {
     let text = |more: &str| {
         let urls = [&bad, &doubted, &good].map(|one| format!("'{}'", one.upstream.url()));
         format!(
-            "services:\n  users:\n    urls: [{}]\n    balance: round_robin\n    \
-             eject: {{ consecutive: 3, for: 60s, max: 99% }}\n{more}",
+            "services:\n  users:\n    urls: [{}]\n    balance: round_robin\n{more}",
             urls.join(", ")
         )
     };
-    let stitch = Stitch::up(&text(""));
+    let eject = "    eject: { consecutive: 3, for: 60s, max: 99% }\n";
+    let stitch = Stitch::up(&text(eject));
     bad.is(503);
     assert_eq!(errors(&stitch, 9), 3);
     doubted.is(503);
     assert_eq!(errors(&stitch, 4), 2);
     let before = endpoints(&stitch);
-    stitch.rewrite(&text("  shop: { endpoints: [{ path: /a }] }\n"));
+    stitch.rewrite(&text(&format!("{eject}  shop: {{ endpoints: [{{ path: /a }}] }}\n")));
     stitch.wait_for_stdout(|line| line["event"] == "reloaded");
     assert_eq!(endpoints(&stitch), before);
     assert_eq!(errors(&stitch, 20), 1, "the third failure of the second one");
     assert_eq!((bad.asked(), doubted.asked()), (3, 3 + 3));
     assert!(ejections(&stitch, &bad).eq(&1.0) && ejections(&stitch, &doubted).eq(&1.0));
+    stitch.rewrite(&text(""));
+    for one in [&bad, &doubted] {
+        let told = [
+            "is ejected for 60s: it failed 3 times in a row",
+            "gets requests again: the file has no `eject` any more",
+        ];
+        wait_for_log(&stitch, one, &told);
+    }
+    assert_eq!(log(&stitch, &good).len(), 0);
 }

@@ -10,6 +10,7 @@ mod ready;
 mod ring;
 mod schedule;
 mod set;
+mod told;
 mod view;
 mod why;
 

@@ -5,6 +5,7 @@ use super::group::Group;
 use super::in_flight::InFlight;
 use super::key::key_of;
 use super::ready::Ready;
+use super::told::{News, tell};
 use super::view::{EndpointState, EndpointView};
 use crate::cookies::{cookie, set_cookie};
 use crate::policy::eject;
@@ -63,6 +64,7 @@ impl Rules {
 
 /// All endpoints of a service.
 pub struct EndpointSet {
+    service: Arc<str>,
     pub(super) rules: Rules,
     /// The urls in the order of the file, and who stands for each.
     groups: Mutex<Vec<Group>>,
@@ -92,6 +94,7 @@ impl EndpointSet {
     /// The endpoints of a service as its policies want them chosen. State of its predecessor is
     /// taken over.
     pub fn new(
+        service: Arc<str>,
         declared: impl IntoIterator<Item = (Upstream, Option<Tls>)>,
         policies: &Policies,
         previous: Option<&Self>,
@@ -122,12 +125,18 @@ impl EndpointSet {
         let members: Vec<_> = groups.iter().flat_map(Group::endpoints).cloned().collect();
         let ejected = previous.is_some_and(|previous| previous.rules.eject.is_some());
         if ejected && rules.eject.is_none() {
-            members.iter().for_each(|member| member.condition.forgive());
+            for member in &members {
+                if member.condition.ejected_until().is_some() {
+                    tell(&service, member, News::Pardoned);
+                }
+                member.condition.forgive();
+            }
             shared.version.fetch_add(1, Ordering::AcqRel);
         }
         let version = shared.version.load(Ordering::Acquire);
         let ready = Ready::new(&members, &rules, version, None, now);
         Self {
+            service,
             rules,
             groups: Mutex::new(groups),
             members: ArcSwap::from_pointee(members),
@@ -294,13 +303,18 @@ impl EndpointSet {
         if was_well == well && (!well || condition.ejected_until().is_none()) {
             return;
         }
+        let mut was_out = false;
         self.change(now, |_| {
             condition.unwell.store(!well, Ordering::Release);
             if well {
+                was_out = condition.ejected_until().is_some();
                 take_back(&endpoint, now);
             }
             true
         });
+        if was_out {
+            tell(&self.service, &endpoint, News::Checked);
+        }
     }
 
     /// Takes an endpoint out, whatever the limits of `eject` say, or back in.
@@ -337,14 +351,25 @@ impl EndpointSet {
         if failed && !enough && condition.ejected_until().is_none() {
             return;
         }
-        self.change(now, |members| match condition.fitness(now) {
-            Fitness::Fit if failed => {
-                self.may_eject(members, endpoint.id, now) && self.put_out(&endpoint, now)
+        let (mut news, lasts) = (None, self.rules.patience());
+        self.change(now, |members| {
+            news = match condition.fitness(now) {
+                Fitness::Fit if failed && self.may_eject(members, endpoint.id, now) => {
+                    Some(News::Failed(failures, lasts))
+                }
+                Fitness::Probing if failed => Some(News::FailedAgain(lasts)),
+                Fitness::Probing => Some(News::Tried),
+                Fitness::Fit | Fitness::Unwell | Fitness::Ejected => None,
+            };
+            match news {
+                None => false,
+                Some(News::Tried) => take_back(&endpoint, now),
+                Some(_) => self.put_out(&endpoint, now),
             }
-            Fitness::Probing if failed => self.put_out(&endpoint, now),
-            Fitness::Probing => take_back(&endpoint, now),
-            Fitness::Fit | Fitness::Unwell | Fitness::Ejected => false,
         });
+        if let Some(news) = news {
+            tell(&self.service, &endpoint, news);
+        }
     }
 
     fn may_eject(&self, members: &[Arc<Endpoint>], id: u64, now: Instant) -> bool {

@@ -30,7 +30,7 @@ impl Lab {
     pub(super) fn of(upstreams: impl Iterator<Item = Upstream>, policies: &Policies) -> Self {
         let upstreams: Vec<_> = upstreams.map(|upstream| (upstream, None)).collect();
         let now = Instant::now();
-        let set = EndpointSet::new(upstreams.clone(), policies, None, now);
+        let set = EndpointSet::new("users".into(), upstreams.clone(), policies, None, now);
         let mut lab =
             Self { set, upstreams, ids: Vec::new(), now, random: fastrand::Rng::with_seed(7) };
         lab.count();
@@ -43,7 +43,13 @@ impl Lab {
 
     /// The file was written anew; returns the set that it replaces.
     pub(super) fn reload(&mut self, policies: &Policies) -> EndpointSet {
-        let after = EndpointSet::new(self.upstreams.clone(), policies, Some(&self.set), self.now);
+        let after = EndpointSet::new(
+            "users".into(),
+            self.upstreams.clone(),
+            policies,
+            Some(&self.set),
+            self.now,
+        );
         let before = std::mem::replace(&mut self.set, after);
         self.count();
         before
