@@ -204,14 +204,17 @@ impl Snapshot {
 
     /// Hands the numbers of all plans to the metrics facade.
     pub(crate) fn publish_plans(&self) {
+        let mut bulkheads = BTreeSet::new();
         for service in &self.services {
-            service.plan.publish(&service.declared.name, None);
+            service.plan.publish(&service.declared.name, None, &mut bulkheads);
         }
         for plan in self.plans.values() {
             // `service@route`.
             let service = plan.id.split('@').next().unwrap_or_default();
-            plan.publish(service, self.service(service).map(|service| &*service.plan));
+            let base = self.service(service).map(|service| &*service.plan);
+            plan.publish(service, base, &mut bulkheads);
         }
+        self.kept.gauges.told(bulkheads);
     }
 
     /// The breakers of all services and routes.

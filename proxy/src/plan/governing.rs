@@ -1,6 +1,7 @@
 //! Plans as requests meet them.
 
 use super::blueprint::Blueprint;
+use super::gauges::Labels;
 use super::view::RetryView;
 use crate::auth::Auth;
 use crate::breakers::Breaker;
@@ -10,6 +11,7 @@ use crate::limit::bulkhead::Bulkhead;
 use crate::limit::rate::RateLimits;
 use crate::policy::{Budget, Latencies};
 use hashbrown::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stitch_config::model::{Retry, Timeouts};
@@ -111,8 +113,8 @@ impl Plan {
     }
 
     /// Hands the numbers to the metrics facade. What a route shares with its service is the
-    /// service's to tell: it would count twice.
-    pub fn publish(&self, service: &str, base: Option<&Self>) {
+    /// service's to tell: it would count twice. `bulkheads` are those that tell how full they are.
+    pub fn publish(&self, service: &str, base: Option<&Self>, bulkheads: &mut BTreeSet<Labels>) {
         let Some(governing) = &self.governing else { return };
         let base = base.and_then(|base| base.governing.as_deref()).unwrap_or(&Governing::NONE);
         let counted = base.retries.as_ref().map(|retries| &retries.state);
@@ -123,6 +125,7 @@ impl Plan {
         }
         if let Some(bulkhead) = own(governing.bulkhead.as_ref(), base.bulkhead.as_ref()) {
             bulkhead.publish(service, &self.id);
+            bulkheads.insert((service.to_owned(), self.id.to_string()));
         }
         if let Some(mirror) = own(governing.mirror.as_ref(), base.mirror.as_ref()) {
             mirror.publish(service);

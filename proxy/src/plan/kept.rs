@@ -1,5 +1,6 @@
 //! What policies keep over reloads, whatever the plans become.
 
+use super::Gauges;
 use crate::breakers::Breakers;
 use crate::limit::rate::RateLimiters;
 use crate::proxy::{EventFlow, Proxy};
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 pub(crate) struct Kept {
     pub breakers: Arc<Breakers>,
     pub limiters: RateLimiters,
+    pub gauges: Gauges,
     /// The way of checkers and mirrors through the proxy itself.
     pub flow: Arc<LateFlow>,
 }
@@ -20,7 +22,8 @@ pub(crate) struct Kept {
 impl Default for Kept {
     fn default() -> Self {
         let limiters = RateLimiters::new(Instant::now());
-        Self { breakers: Arc::default(), limiters, flow: Arc::default() }
+        let (breakers, flow) = (Arc::default(), Arc::default());
+        Self { breakers, limiters, gauges: Gauges::default(), flow }
     }
 }
 

@@ -71,3 +71,26 @@ fn what_a_route_shares_is_told_once() {
     assert_eq!(told("timeout: 1s"), (1, 4));
     assert_eq!(told("retry: 1, concurrency: { max: 1 }"), (2, 8));
 }
+
+#[test]
+fn a_bulkhead_that_a_reload_took_away_is_not_full_for_ever() {
+    let series = Series::default();
+    let gauge = |name: &str, policy: &str| {
+        series.gauge(&format!("stitch_concurrency_{name}{{service=a,policy={policy}}}"))
+    };
+    metrics::with_local_recorder(&series, || {
+        let before = snapshot(&file(POLICIES, "concurrency: { max: 9 }"), None);
+        let _places = [of_service(&before), of_route(&before)]
+            .map(|one| one.bulkhead.as_ref().unwrap().try_enter().unwrap());
+        before.publish_plans();
+        let id = before.plans.values().next().unwrap().id.to_string();
+        let full = |policy: &str| [gauge("in_flight", policy), gauge("limit", policy)];
+        assert_eq!((full("a"), full(&id)), ([1.0, 4.0], [1.0, 9.0]));
+        let after = snapshot(&file("retry: 2", "concurrency: { max: 9 }"), Some(&before));
+        after.publish_plans();
+        assert_eq!((full("a"), full(&id)), ([0.0, 0.0], [1.0, 9.0]));
+        let last = snapshot(&file(POLICIES, "retry: 1"), Some(&after));
+        last.publish_plans();
+        assert_eq!((full("a"), full(&id)), ([0.0, 4.0], [0.0, 0.0]));
+    });
+}
