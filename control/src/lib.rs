@@ -11,6 +11,7 @@ mod breakers;
 #[cfg(test)]
 mod breakers_tests;
 mod changes;
+mod described;
 mod guard;
 mod health;
 mod prometheus;

@@ -1,5 +1,6 @@
 //! The metrics facade's recorder, rendered for Prometheus.
 
+use crate::described::describe;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Upper bounds of the latency buckets, in seconds: 100 µs to 10 s.
@@ -21,7 +22,9 @@ impl Metrics {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
             .map_err(|error| error.to_string())?;
-        builder.install_recorder().map(Self).map_err(|error| error.to_string())
+        let handle = builder.install_recorder().map_err(|error| error.to_string())?;
+        describe();
+        Ok(Self(handle))
     }
 
     /// The text exposition format.

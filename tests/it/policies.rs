@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use stitch_kit::http::{self, Response};
-use stitch_kit::{Answer, Stitch, Upstream, free_port, wait_until};
+use stitch_kit::{Answer, Stitch, Upstream, free_port, python, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -228,6 +228,54 @@ fn every_policy_has_its_metrics_and_counts_once() {
         !text.contains("acme") && !text.contains("/one") && !text.contains("\"ann\""),
         "{text}"
     );
+}
+
+/// Prometheus's own client reads what is scraped.
+const SCRAPE: &str = r#"
+import json, os, urllib.request
+from prometheus_client.parser import text_string_to_metric_families
+answer = urllib.request.urlopen(os.environ["URL"])
+families = list(text_string_to_metric_families(answer.read().decode()))
+samples = [(s.name, tuple(sorted(s.labels.items()))) for f in families for s in f.samples]
+print(json.dumps({
+    "type": answer.headers["content-type"],
+    "families": [[f.name, f.type, f.documentation, len(f.samples)] for f in families],
+    "twice": sorted({s[0] for s in samples if samples.count(s) > 1}),
+}))
+"#;
+
+#[test]
+fn a_client_of_prometheus_reads_every_metric() {
+    let (users, copy) = (json_of_twice_failing(), Upstream::echo());
+    let stitch = Stitch::up(&everything(&users, &copy));
+    for path in ["/one", "/api/two"] {
+        assert_eq!(get(&stitch, "users", path).status, 200);
+    }
+    assert_eq!(get(&stitch, "away", "/three").status, 502);
+    let url = format!("http://{}/metrics", stitch.admin());
+    let output = python(SCRAPE).env("URL", &url).output().success();
+    let read: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(read["type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(read["twice"], json!([]));
+    let families = read["families"].as_array().unwrap();
+    let mut names: Vec<_> = families.iter().map(|family| family[0].as_str().unwrap()).collect();
+    for family in families {
+        let known = ["counter", "gauge", "histogram"].contains(&family[1].as_str().unwrap());
+        assert!(known && family[3].as_u64() > Some(0), "{family}");
+        assert!(family[2].as_str().unwrap().ends_with('.'), "no words for {family}");
+    }
+    for (name, kind) in [
+        ("stitch_requests", "counter"),
+        ("stitch_circuit_breaker_state", "gauge"),
+        ("stitch_request_duration_seconds", "histogram"),
+    ] {
+        let is = |family: &&Value| family[0] == name && family[1] == kind;
+        assert_eq!(families.iter().filter(is).count(), 1, "{name}: {families:?}");
+    }
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() == all && all >= 19, "{names:?}");
 }
 
 #[test]
