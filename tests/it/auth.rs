@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::sync::OnceLock;
 use std::time::Duration;
 use stitch_kit::http;
-use stitch_kit::{Stitch, Upstream, curl, python, wait_until};
+use stitch_kit::{Certificates, PythonServer, Scratch, Stitch, Upstream, curl, python, wait_until};
 
 /// `hunter2`.
 const DIGEST: &str = "sha256:f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
@@ -143,13 +143,44 @@ fn a_key_set_that_is_replaced_is_in_force_soon() {
 #[test]
 fn keys_are_fetched_from_their_address() {
     let (upstream, keys) = (Upstream::echo(), made()["first"].to_string());
-    let folder = stitch_kit::Scratch::new();
+    let folder = Scratch::new();
     folder.write("keys.json", &keys);
     let source = stitch_kit::python_http(folder.path());
     let stitch = behind(&format!("jwt: {{ jwks: \"{}/keys.json\" }}", source.url()), &upstream);
     assert_eq!(status(&stitch, &[("authorization", &bearer(&made()["good"]["PS256"]))]), 200);
     drop(source);
     assert_eq!(status(&stitch, &[("authorization", &bearer(&made()["good"]["EdDSA"]))]), 200);
+}
+
+#[test]
+fn keys_are_fetched_over_tls_of_whom_is_trusted() {
+    let (upstream, keys) = (Upstream::echo(), made()["first"].to_string());
+    let (authority, folder) = (Certificates::new(), Scratch::new());
+    folder.write("keys.json", &keys);
+    let source = PythonServer::https(&authority.issue(&["127.0.0.1"]), folder.path());
+    let (ids, ca) = (source.url("https"), authority.ca().display().to_string());
+    let jwt = format!("jwt: {{ jwks: '{ids}/keys.json' }}");
+    let file = |more: &str| {
+        let users = format!("users: {{ url: '{}', auth: {{ {jwt} }} }}", upstream.url());
+        Stitch::builder().yaml(&format!("services:\n  {users}\n{more}"))
+    };
+    let good = bearer(&made()["good"]["ES256"]);
+    let ask = |stitch: &Stitch| {
+        http::get(stitch.proxy(), "/x", &[("host", "users"), ("authorization", &good)])
+    };
+    // The authority of the service whose url it is; or one of the system's.
+    let declared = file(&format!("  ids: {{ url: '{ids}', tls: {{ ca: '{ca}' }} }}\n")).start();
+    assert_eq!(ask(&declared).status, 200, "{}", declared.stderr());
+    let system = file("").env("SSL_CERT_FILE", &ca).start();
+    assert_eq!(ask(&system).status, 200, "{}", system.stderr());
+
+    let by_name = format!("  ids: {{ url: '{ids}' }}\n");
+    for (more, why) in [("", "TLS failed: unknown issuer"), (&*by_name, "connect_tls")] {
+        let stranger = file(more).start();
+        assert_eq!(ask(&stranger).status, 503);
+        let told = || stranger.stderr().contains(why);
+        assert!(wait_until(Duration::from_secs(20), told), "{}", stranger.stderr());
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 use stitch_kit::http::Response;
 use stitch_kit::{
-    Answer, Certificates, PythonServer, Signal, Stitch, Upstream, free_port, grpc_call, http,
-    wait_until,
+    Answer, Certificates, PythonServer, Scratch, Signal, Stitch, Upstream, free_port, grpc_call,
+    http, wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -309,6 +309,39 @@ fn services_of_bytes_are_well_while_they_can_be_connected_to() {
     let _later = Upstream::scripted_on(later, saying("later"));
     wait_for(&stitch, later, "healthy");
     assert!(wait_until(PATIENCE, || heard(lost).is_ok_and(|word| word == "later")));
+}
+
+#[test]
+fn a_path_is_asked_over_tls_of_whom_the_service_trusts() {
+    let (certificates, folder) = (Certificates::new(), Scratch::new());
+    let certificate = certificates.issue(&["127.0.0.1"]);
+    folder.write("health", "fine");
+    let server = PythonServer::https(&certificate, folder.path());
+    let (url, address, ca) = (server.url("https"), server.addr(), certificates.ca());
+    let stitch = Stitch::up(&format!(
+        "defaults: {{ health: {{ every: 1s, healthy: 1, unhealthy: 1 }} }}\n\
+         services:\n\
+         \x20 a: {{ url: '{url}', tls: {{ ca: '{ca}' }} }}\n\
+         \x20 tcp: {{ url: '{url}', tls: {{ ca: '{ca}' }}, health: {{ tcp: true }} }}\n\
+         \x20 stranger: {{ url: '{url}', health: {{ tcp: true }} }}",
+        ca = ca.display()
+    ));
+    let health = |service: &str| endpoint_of(service, &stitch, address)["health"].clone();
+    for (service, state) in [("a", "healthy"), ("tcp", "healthy"), ("stranger", "unhealthy")] {
+        let told = || health(service)["checks"].as_u64() > Some(0);
+        assert!(wait_until(PATIENCE, told), "{service}: {}", health(service));
+        assert_eq!(health(service)["state"], state, "{service}: {}", health(service));
+    }
+    let why = health("stranger")["error"].as_str().unwrap().to_owned();
+    assert!(why.contains("TLS failed"), "{why}");
+    assert_eq!(http::get(stitch.proxy(), "/health", &[("host", "a")]).text(), "fine");
+
+    std::fs::remove_file(folder.path().join("health")).unwrap();
+    wait_for(&stitch, address, "unhealthy");
+    let told = endpoint(&stitch, address);
+    assert!(told["health"]["error"].as_str().unwrap().starts_with("/health answers 404"), "{told}");
+    folder.write("health", "fine");
+    wait_for(&stitch, address, "healthy");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Servers in Python that speak what the harness itself does not: gRPC, WebSocket, events.
+//! Servers in Python that speak what the harness itself does not: gRPC, WebSocket, events, TLS.
 //!
 //! Each picks its own port and says it in a line of JSON. What else they say is at the top of the
 //! script in `scripts/`.
@@ -9,6 +9,7 @@ use crate::process::{Process, Run, Running};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::Path;
 
 /// A running server; everything that [`Process`] can do.
 #[derive(Debug)]
@@ -31,6 +32,14 @@ impl PythonServer {
     pub fn grpc_tls(certificate: &Certificate) -> Self {
         let run = python(include_str!("scripts/grpc_server.py"));
         Self::start(run.arg(&certificate.cert).arg(&certificate.key))
+    }
+
+    /// The files of a folder, over TLS.
+    #[track_caller]
+    #[must_use]
+    pub fn https(certificate: &Certificate, folder: &Path) -> Self {
+        let run = python(include_str!("scripts/https_server.py"));
+        Self::start(run.arg(&certificate.cert).arg(&certificate.key).arg(folder))
     }
 
     /// A WebSocket server that says everything back.
