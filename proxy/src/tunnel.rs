@@ -109,11 +109,25 @@ impl Inside {
                 "{name} is mocked, and TLS to a mock needs proxy.forward.intercept_tls"
             )));
         };
+        if asks_who(service) {
+            let name = &service.declared.name;
+            tracing::warn!(
+                "a tunnel with TLS to {name} is closed: it has auth, and who is inside can only be \
+                 asked with proxy.forward.intercept_tls"
+            );
+            return Err(io::Error::other(format!("{name} has auth")));
+        }
         // The client begins TLS itself, so this side must not.
         let bare = endpoint.without_tls();
         let limit = service.declared.timeout.connect;
         connect(&bare, Offer::Bytes, limit).await.map_err(io::Error::other)
     }
+}
+
+/// Whether whoever comes to a service has to show who they are.
+fn asks_who(service: &Service) -> bool {
+    let governing = service.plan.governing.as_ref();
+    governing.is_some_and(|governing| governing.auth.is_some())
 }
 
 /// A CONNECT to something declared: what comes out of the tunnel is served as if it had come to the

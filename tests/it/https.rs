@@ -340,6 +340,25 @@ fn a_tunnel_that_is_not_looked_into_shows_the_services_own_certificate() {
 }
 
 #[test]
+fn nobody_passes_auth_inside_a_tunnel_that_is_not_looked_into() {
+    let authority = Certificates::new();
+    let nginx = tls_nginx(&authority);
+    let port = nginx.addr().port();
+    let ca = authority.ca();
+    let stitch = Stitch::up(&format!(
+        "services:\n  users:\n    url: 'https://localhost:{port}'\n    tls: {{ ca: '{}' }}\n    \
+         auth: {{ api_key: {{ keys: {{ web: 'sha256:{}' }} }} }}",
+        ca.display(),
+        "0".repeat(64),
+    ));
+    let url = format!("https://localhost:{port}/");
+    let output = curl(&["-x", &stitch.proxy_url(), "--cacert", ca.to_str().unwrap(), &url]);
+    assert!(output.code() != 0 && output.stdout.is_empty(), "{}", output.stdout);
+    let says = || stitch.stderr().contains("a tunnel with TLS to users is closed: it has auth");
+    assert!(wait_until(std::time::Duration::from_secs(5), says), "{}", stitch.stderr());
+}
+
+#[test]
 fn a_tunnel_that_is_looked_into_is_routed_and_faulted_like_plain_http() {
     let authority = Certificates::new();
     let nginx = tls_nginx(&authority);
