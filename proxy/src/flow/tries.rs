@@ -114,8 +114,8 @@ impl<'a> Tries<'a> {
     /// Tries until there is an answer to return, be it a bad one. `replay` holds the request's body
     /// where it may be needed again.
     ///
-    /// All of it is one future, but for what few requests wait for: each future within a future
-    /// costs every request.
+    /// All of it is one future, but for what few requests wait for, and an attempt is gone before
+    /// the next one is waited for: what is kept while it waits costs every request.
     pub async fn run(&self, replay: Option<&Replay>, call: &mut Call) -> Answered {
         let _active = self.retries().map(|retries| retries.state.budget.begin());
         let mut so_far = SoFar::default();
