@@ -84,7 +84,8 @@ impl EndpointView {
         let left = |until: Instant| until.saturating_duration_since(now);
         let wall = |left| {
             let at = Timestamp::now().checked_add(SignedDuration::try_from(left).ok()?).ok()?;
-            Some(format!("{at:.3}"))
+            let shown = condition.shown_until(at.as_millisecond());
+            Some(format!("{:.3}", Timestamp::from_millisecond(shown).ok()?))
         };
         let ejected = condition.ejected_until().map(left).filter(|left| !left.is_zero());
         Self {

@@ -152,6 +152,19 @@ fn the_view_needs_no_traffic() {
 }
 
 #[test]
+fn one_ejection_has_one_end() {
+    let lab = Lab::new(&[1, 1], &eject(0.5));
+    (0..3).for_each(|_| lab.observe(0, true));
+    let until = |now| lab.set.view(now)[0].ejected_until.clone().unwrap();
+    let told = until(lab.now);
+    assert_eq!(until(lab.now + SECOND / 2), told, "by a clock that is half a second off");
+    assert_ne!(until(lab.now + 2 * SECOND), told, "by one that was set");
+    let told = until(lab.now);
+    lab.set.eject(lab.ids[0], true, lab.now + SECOND / 2);
+    assert_ne!(until(lab.now), told, "another ejection");
+}
+
+#[test]
 fn who_is_put_out_by_hand_comes_back_without_a_policy_too() {
     let mut lab = Lab::new(&[1, 1], &Policies::default());
     lab.now += SECOND;
