@@ -31,6 +31,7 @@ mod local_services;
 mod mirror;
 mod mockd_apart;
 mod modes;
+mod names;
 mod patch;
 mod policies;
 mod proxy_protocol;
