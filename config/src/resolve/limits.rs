@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const KEYS: u32 = 100_000;
 
-/// More than a process should remember: about 600 MB.
+/// More than a process should remember: about 160 MB.
 const MOST_KEYS: u32 = 10_000_000;
 
 /// A bucket that takes longer to fill is a mistake.
@@ -80,7 +80,7 @@ fn one(cx: &mut Context<'_>, id: String, raw: &RawRateLimit) -> Option<RateLimit
         Some(At { spot, value }) if *value > MOST_KEYS => {
             cx.push(
                 spot.error(format!("{value} keys are more than a process should remember"))
-                    .hint(format!("write at most {MOST_KEYS}; one takes about 60 bytes")),
+                    .hint(format!("write at most {MOST_KEYS}; one takes 16 bytes")),
             );
             KEYS
         }

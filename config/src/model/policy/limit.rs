@@ -18,7 +18,8 @@ pub struct RateLimit {
     pub burst: u32,
     /// `by`: whose requests are counted together; `None` counts all.
     pub by: Option<LimitKey>,
-    /// Different keys that are remembered; the least recently used are forgotten. Default 100 000.
+    /// Different keys that are remembered; beyond them the fullest buckets are forgotten. Default
+    /// 100 000.
     pub keys: usize,
 }
 

@@ -22,8 +22,8 @@ record! {
         /// Whose requests are counted together: client_ip, caller or header:NAME. Default:
         /// everybody's.
         "by" => by: At<LimitKey>,
-        /// Different keys that are remembered, the least recently used are forgotten. Default
-        /// 100000.
+        /// Different keys that are remembered, beyond them the fullest buckets are forgotten.
+        /// Default 100000.
         "keys" => keys: At<u32>,
     }
 }

@@ -4,7 +4,7 @@
 //! that they keep accordingly: what is due is given to it as time from now on. So the time of a check
 //! comes from the caller, and a bucket is 64 bits that are never read from a clock.
 
-use super::bounded::BoundedLru;
+use super::bounded::BoundedTable;
 use governor::clock::Clock;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
@@ -31,7 +31,7 @@ pub(super) enum Buckets {
     PerKey {
         limiter: Box<RateLimiter<Ask, ManyBuckets, Still>>,
         /// The limiter's store, which governor does not show again.
-        keys: Arc<BoundedLru>,
+        keys: Arc<BoundedTable>,
     },
 }
 
@@ -42,7 +42,7 @@ impl Buckets {
         match rule.by {
             None => Self::One(Box::new(RateLimiter::new(quota, OneBucket::default(), Still))),
             Some(_) => {
-                let keys = Arc::new(BoundedLru::new(rule.keys));
+                let keys = Arc::new(BoundedTable::new(rule.keys));
                 let store = ManyBuckets(keys.clone());
                 Self::PerKey { limiter: Box::new(RateLimiter::new(quota, store, Still)), keys }
             }
@@ -135,7 +135,7 @@ impl StateStore for OneBucket {
 
 /// The same per key.
 #[derive(Debug)]
-pub(super) struct ManyBuckets(Arc<BoundedLru>);
+pub(super) struct ManyBuckets(Arc<BoundedTable>);
 
 impl StateStore for ManyBuckets {
     type Key = Ask;

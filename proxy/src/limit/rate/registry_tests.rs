@@ -197,26 +197,38 @@ fn threads_together_get_exactly_the_burst() {
     }
 }
 
+/// A client that is told by its number asks.
+fn as_client(world: &World, limits: &RateLimits, number: u32) -> bool {
+    let ip = Some(IpAddr::from(number.to_be_bytes()));
+    let who = Who { ip, headers: &HeaderMap::new(), caller: None };
+    limits.check(&who, world.began + world.elapsed).is_ok()
+}
+
 #[test]
 fn a_million_keys_stay_within_the_bound() {
-    let world = World::new();
+    let mut world = World::new();
     let limits = world.registry.keep(&[rule("a#1", 1, 1, Some(LimitKey::ClientIp))]);
-    let headers = HeaderMap::new();
-    let ask = |number: u32| {
-        let who =
-            Who { ip: Some(IpAddr::from(number.to_be_bytes())), headers: &headers, caller: None };
-        limits.check(&who, world.began)
-    };
     for number in 0..1_000_000 {
-        assert!(ask(number).is_ok(), "{number} has not asked before");
+        assert!(as_client(&world, &limits, number), "{number} has not asked before");
+        world.pass(Duration::from_nanos(100));
     }
     let view = &world.registry.view()[0];
     assert!((95_000..=100_000).contains(&view.keys), "{} keys", view.keys);
-    assert!(
-        (999_000..1_000_000).all(|number| ask(number).is_err()),
-        "the last ones are remembered"
-    );
-    assert!(ask(0).is_ok(), "the first one is forgotten");
+    let known = (999_000..1_000_000).filter(|number| !as_client(&world, &limits, *number));
+    assert_eq!(known.count(), 1000, "the last ones are remembered");
+    assert!(as_client(&world, &limits, 0), "the first one is forgotten");
+}
+
+#[test]
+fn a_limited_client_stays_limited_however_many_others_come() {
+    let mut world = World::new();
+    let limits = world.registry.keep(&[rule("a#1", 1, 2, Some(LimitKey::ClientIp))]);
+    assert_eq!([0; 3].map(|_| as_client(&world, &limits, 0)), [true, true, false]);
+    for number in 1..1_000_000 {
+        assert!(as_client(&world, &limits, number), "{number} has not asked before");
+        world.pass(Duration::from_nanos(100));
+    }
+    assert!(!as_client(&world, &limits, 0), "it was not driven out");
 }
 
 #[test]
