@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Answers with the path; `/end` ends the connection as told instead, and `/early` is answered before
-/// its body is read.
+/// Answers with the path; `/end` ends the connection as told instead, `/early` is answered before its
+/// body is read, and `/begun` before it is whole.
 struct Echo(Option<Ending>);
 
 impl Serve for Echo {
@@ -30,8 +30,11 @@ impl Serve for Echo {
                 peer.connection.end(ending);
                 std::future::pending::<()>().await;
             }
-            let (head, body) = request.into_parts();
-            if head.uri.path() == "/early" {
+            let (head, mut body) = request.into_parts();
+            if head.uri.path() == "/begun" {
+                body.frame().await.unwrap().unwrap();
+            }
+            if ["/early", "/begun"].contains(&head.uri.path()) {
                 tokio::spawn(body.collect());
             }
             Response::new(Body::from(head.uri.path().to_owned()))
@@ -150,6 +153,19 @@ async fn a_client_that_was_answered_is_not_asked_for_its_body() {
     let mut more = Vec::new();
     let _ = connected.client.read_to_end(&mut more).await;
     assert_eq!(String::from_utf8_lossy(&more), "");
+}
+
+#[tokio::test]
+async fn a_body_that_was_asked_for_is_read_on_after_the_answer() {
+    let mut connected = connect(None, LONG, LONG).await;
+    let expects = "host: x\r\nexpect: 100-continue\r\ncontent-length: 8\r\n\r\n";
+    connected.send(&format!("POST /begun HTTP/1.1\r\n{expects}")).await;
+    assert_eq!(connected.read_until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    connected.send("half").await;
+    connected.read_until("/begun").await;
+    connected.send("rest").await;
+    connected.send("GET /two HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(connected.read_until("/two").await.starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 #[tokio::test]
