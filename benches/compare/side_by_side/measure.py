@@ -1,7 +1,8 @@
 """Figures of a process under load, and the rounds that give one figure per subject.
 
 CPU time is read from /proc, for the process and all its descendants. Subjects take turns within
-each round, in another order each time; every figure is the median over the rounds.
+each round, in another order each time; every figure is the median over the rounds, that of the
+ratios to the first subject too.
 """
 
 import os
@@ -46,8 +47,9 @@ def measure(subject, seconds):
 
 
 def compare(subjects, options):
-    """Rounds with the subjects taking turns; medians by subject name."""
-    samples = {one.name: [] for one in subjects}
+    """Rounds with the subjects taking turns; medians by subject name, and of the first figure how it
+    compares with the first subject's of the same round, which a noisy minute hits as well."""
+    samples = {one.name: {} for one in subjects}
     for number in range(options.rounds + 1):
         # Who comes first in a round, or after whom, matters by some percent.
         for one in random.Random(number).sample(subjects, len(subjects)):
@@ -62,10 +64,16 @@ def compare(subjects, options):
                 one.failure = str(failure)
                 continue
             if number:
-                samples[one.name].append(sample)
+                samples[one.name][number] = sample
                 figures = ", ".join(f"{key} {value:.2f}" for key, value in sample.items())
                 note(f"round {number}: {one.name}: {figures}")
-    return {
-        name: {key: statistics.median(one[key] for one in taken) for key in taken[0]}
-        for name, taken in samples.items() if taken
-    }
+    base = samples[subjects[0].name]
+    return {name: medians(taken, base) for name, taken in samples.items() if taken}
+
+
+def medians(taken, base):
+    rounds = list(taken.values())
+    first, *_ = keys = list(rounds[0])
+    ratios = [one[first] / base[number][first] for number, one in taken.items() if number in base]
+    found = {key: statistics.median(one[key] for one in rounds) for key in keys}
+    return found | {"ratio": statistics.median(ratios) if ratios else None}

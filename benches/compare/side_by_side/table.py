@@ -26,18 +26,18 @@ COLUMNS = {
 
 def table(subjects, medians):
     base = subjects[0].name
-    keys = list(next(iter(medians.values()), {"cpu": 0}))
+    keys = [key for key in next(iter(medians.values()), {"cpu": 0}) if key != "ratio"]
     titles = [COLUMNS[key][0] for key in keys]
     lines = [f"| | {' | '.join([titles[0], f'× {base}', *titles[1:]])} |",
              "|---|" + "---:|" * (len(keys) + 1)]
     for one in subjects:
-        sample, first = medians.get(one.name), medians.get(base)
+        sample = medians.get(one.name)
         if one.failure or not sample:
             reason = " ".join((one.failure or "no sample").split()).replace("|", "/")
             lines.append(f"| {one.name} | not measured: {reason[:200]} |" + " |" * len(keys))
             continue
         figures = [f"{sample[key]:.{COLUMNS[key][1]}f}" for key in keys]
-        ratio = f"{sample[keys[0]] / first[keys[0]]:.2f}" if first else "–"
+        ratio = f"{sample['ratio']:.2f}" if sample["ratio"] is not None else "–"
         lines.append(f"| {' | '.join([one.name, figures[0], ratio, *figures[1:]])} |")
     return "\n".join(lines)
 
