@@ -6,9 +6,12 @@ clients say what makes a policy look twice: an origin, a key, an `accept-encodin
 
 import hashlib
 
-from ..peers import NGINX_UPSTREAM, nginx, stitch, subject, with_workers
-from ..processes import LOAD_CORE, TEST_CORE
+from ..peers import nginx, stitch, subject, with_workers
+from ..processes import LOAD_CORE, TEST_CORE, free_port
 from .proxy import NGINX_PROXY
+
+TWO_PORTS = """server {{ listen 127.0.0.1:{port} backlog=4096; listen 127.0.0.1:{other} backlog=4096;
+  location / {{ return 200 hello; }} }}"""
 
 KEY = "bench"
 DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
@@ -49,7 +52,10 @@ def governed(policies, urls):
 
 
 def policy_subjects(bench, options):
-    ports = [nginx(bench, LOAD_CORE, NGINX_UPSTREAM)[1] for _ in range(2)]
+    # One process however many endpoints: of two, each would sleep more often, and who sends pays
+    # for waking it.
+    ports = [free_port()]
+    ports.append(nginx(bench, LOAD_CORE, TWO_PORTS, other=ports[0])[1])
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     rows = {"plain": ({}, {}), **EACH} if options.stitch else {}
     for name, (policies, headers) in rows.items():
