@@ -191,6 +191,8 @@ impl Attempt<'_> {
         picked: &mut Picked,
     ) -> Result<Received, Box<Failure>> {
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+        // What the address before took is not its time.
+        let limits = Limits { began: None, ..self.timers.limits };
         loop {
             let (failure, unsent) = self.unanswered(&picked.endpoint, error);
             let (Some(set), Some(body)) = (self.set, unsent) else { return Err(failure) };
@@ -203,7 +205,7 @@ impl Attempt<'_> {
             };
             *picked = next;
             let head = Head { attempt: self, endpoint: &picked.endpoint };
-            match send(&picked.endpoint, body, &head, &self.timers.limits).await {
+            match send(&picked.endpoint, body, &head, &limits).await {
                 Ok(received) => return Ok(received),
                 Err(next) => error = next,
             }

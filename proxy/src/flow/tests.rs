@@ -81,9 +81,9 @@ async fn an_address_of_a_name_that_is_down_is_no_error_while_another_one_answers
     }
 }
 
-#[tokio::test]
-async fn an_address_that_never_answers_is_no_error_while_another_one_does() {
-    let proxy = half_down("timeout: { connect: 200ms }, balance: round_robin").await;
+/// Asks a service of two machines, one of which never answers who connects, four times in turn.
+async fn half_stuck(policies: &str) {
+    let proxy = half_down(policies).await;
     let set = proxy.snapshot().services[0].endpoints.clone();
     let UpstreamAddress::Host { port, .. } = set.all()[0].address.clone() else { unreachable!() };
     // One more than it has room for: who comes now gets no answer from the system.
@@ -96,6 +96,19 @@ async fn an_address_that_never_answers_is_no_error_while_another_one_does() {
         let request = Request::post("/").body(Body::from("an order")).unwrap();
         let answer = text(ask(&proxy, "users", request).await).await;
         assert_eq!(answer, (200, "an order".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_never_answers_is_no_error_while_another_one_does() {
+    half_stuck("timeout: { connect: 200ms }, balance: round_robin").await;
+}
+
+#[tokio::test]
+async fn another_address_has_its_first_byte_in_time_although_the_first_one_took_longer() {
+    for policies in ["", "breaker: true, "] {
+        let timeout = "timeout: { connect: 800ms, first_byte: 600ms }, balance: round_robin";
+        half_stuck(&format!("{policies}{timeout}")).await;
     }
 }
 
