@@ -18,7 +18,5 @@ pub use handle::{Breaker, Permit};
 pub use registry::Breakers;
 pub use told::log_breakers;
 pub use transitions::Followed;
-#[cfg(test)]
-pub(crate) use transitions::Transitions;
 pub use view::BreakerView;
 pub use warden::watch_breakers;

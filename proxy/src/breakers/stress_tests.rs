@@ -1,6 +1,7 @@
 //! Many threads at one breaker: places are counted exactly.
 
-use super::{Breaker, Transitions};
+use super::Breaker;
+use super::transitions::Transitions;
 use crate::policy::breaker::{State, Verdict};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};

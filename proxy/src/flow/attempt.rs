@@ -229,7 +229,6 @@ impl Attempt<'_> {
 }
 
 /// Cleans an answer; or joins both sides of an upgrade.
-#[inline]
 pub(super) fn receive(
     endpoint: &Endpoint,
     received: Received,

@@ -130,7 +130,7 @@ impl HttpBody for Awaiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::breakers::{Breaker, Transitions};
+    use crate::breakers::Breaker;
     use http_body_util::{BodyExt as _, StreamBody};
     use stitch_config::model;
 
@@ -138,8 +138,7 @@ mod tests {
     fn answered(end: Result<HeaderMap, BoxError>) -> (Arc<Breaker>, Response<Body>) {
         let settings = model::Breaker { consecutive: Some(1), ..model::Breaker::default() };
         let now = Instant::now();
-        let transitions = Arc::new(Transitions::default());
-        let breaker = Breaker::new("a".into(), "a".into(), &settings, now, transitions);
+        let breaker = Breaker::new("a".into(), "a".into(), &settings, now, Arc::default());
         let audience = Audience { permit: breaker.admit(now).ok(), endpoint: None, began: now };
         let frames = [Ok(Frame::data(Bytes::from_static(b"m"))), end.map(Frame::trailers)];
         let body = Body::boxed(StreamBody::new(futures_util::stream::iter(frames)));

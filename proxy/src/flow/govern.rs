@@ -49,7 +49,7 @@ pub(super) async fn answer(
     let replay = keep_body(service, governing, call);
     // Where nothing was waited for, the request's arrival is as good as now.
     let began = if waited { Instant::now() } else { call.record.started() };
-    let tries = Tries::of(proxy, service, plan, governing, pattern, (call, began));
+    let tries = Tries::of(proxy, service, plan, governing, pattern, call, began);
     let answered = tries.run(replay.as_ref(), call).await;
     if let Err(failure) = &answered {
         call.record.failed(failure);

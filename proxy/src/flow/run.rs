@@ -6,11 +6,12 @@
 
 use super::{Answer, Call, Ongoing, Step, Wait, answer, arrival, connect, govern, real, service};
 use crate::body::Outgoing;
+use crate::cookies::set_cookie;
 use crate::edge::asked_method;
 use crate::plan::Plan;
 use crate::proxy::Proxy;
 use crate::rescue::Failure;
-use crate::route::{Decision, Role, Routed, decide, draw, set_cookie, stay};
+use crate::route::{Decision, Role, Routed, decide, draw, stay};
 use crate::service::Service;
 use crate::snapshot::{RouteTarget, Snapshot, Target};
 use http::{Method, Response};

@@ -102,7 +102,8 @@ impl<'a> Tries<'a> {
         plan: &'a Plan,
         governing: &'a Governing,
         pattern: Option<&PathPattern>,
-        (call, began): (&Call, Instant),
+        call: &Call,
+        began: Instant,
     ) -> Self {
         // Who may come in, and the queue of a bulkhead, have had their share of it.
         let whole = Until::of(&plan.timeouts, call, call.record.started());

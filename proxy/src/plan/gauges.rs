@@ -1,11 +1,8 @@
 //! Gauges of policies that a reload took away: the metrics would show their last values for ever.
 
+use crate::limit::bulkhead::Bulkhead;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-
-/// What bulkheads tell of themselves, besides what they count.
-const OF_BULKHEADS: [&str; 3] =
-    ["stitch_concurrency_in_flight", "stitch_concurrency_limit", "stitch_concurrency_queued"];
 
 /// A service, and the plan that has the bulkhead.
 pub(super) type Labels = (String, String);
@@ -19,10 +16,7 @@ impl Gauges {
     pub fn told(&self, bulkheads: BTreeSet<Labels>) {
         let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (service, policy) in before.difference(&bulkheads) {
-            for name in OF_BULKHEADS {
-                metrics::gauge!(name, "service" => service.clone(), "policy" => policy.clone())
-                    .set(0.0);
-            }
+            Bulkhead::retire(service, policy);
         }
         *before = bulkheads;
     }

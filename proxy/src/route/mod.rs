@@ -4,7 +4,6 @@ mod decide;
 mod split;
 mod table;
 
-pub(crate) use crate::cookies::set_cookie;
 pub use decide::{Decision, Role, decide};
 pub(crate) use split::{draw, stay};
 pub(crate) use table::query_pairs;

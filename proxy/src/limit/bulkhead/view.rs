@@ -65,16 +65,27 @@ impl Bulkhead {
         let view = self.view();
         #[expect(clippy::cast_precision_loss, reason = "a queue is short")]
         let queued = view.queued as f64;
-        for (name, value) in [
-            ("stitch_concurrency_in_flight", f64::from(view.in_flight)),
-            ("stitch_concurrency_limit", f64::from(view.limit)),
-            ("stitch_concurrency_queued", queued),
-        ] {
-            metrics::gauge!(name, "service" => service.to_owned(), "policy" => policy.to_owned())
-                .set(value);
-        }
+        set_gauges(service, policy, [view.in_flight.into(), view.limit.into(), queued]);
         metrics::counter!("stitch_concurrency_rejected_total",
             "service" => service.to_owned(), "policy" => policy.to_owned())
         .increment(self.rejected.news());
+    }
+
+    /// The last that the metrics hear of a bulkhead that a reload took away; they would show what it
+    /// told for ever.
+    pub fn retire(service: &str, policy: &str) {
+        set_gauges(service, policy, [0.0; 3]);
+    }
+}
+
+/// How many are in flight, may be, and wait.
+fn set_gauges(service: &str, policy: &str, [in_flight, limit, queued]: [f64; 3]) {
+    for (name, value) in [
+        ("stitch_concurrency_in_flight", in_flight),
+        ("stitch_concurrency_limit", limit),
+        ("stitch_concurrency_queued", queued),
+    ] {
+        metrics::gauge!(name, "service" => service.to_owned(), "policy" => policy.to_owned())
+            .set(value);
     }
 }
