@@ -2,6 +2,7 @@
 //! or a terminal.
 
 use crate::relay;
+use crate::shown::rfc3339;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -219,11 +220,6 @@ pub(crate) fn printable(text: &str) -> String {
             escaped.chain((!escape).then_some(c))
         })
         .collect()
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-pub(crate) fn rfc3339(at: SystemTime) -> String {
-    jiff::Timestamp::try_from(at).map_or_else(|_| "-".to_owned(), |at| format!("{at:.3}"))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod replay;
 mod rescue;
 mod route;
 mod service;
+mod shown;
 mod snapshot;
 mod stats;
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //! and never across a wait.
 
 use super::transitions::Transitions;
-use super::view::BreakerView;
+use super::view::{BreakerView, Shown};
 use crate::policy::breaker::{
     Cause, Change, Changes, Machine, Mode, Rejected, State, Ticket, Verdict,
 };
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use stitch_config::model;
 use tokio::time::Instant;
 
@@ -22,8 +22,7 @@ pub struct Breaker {
 
 struct Inner {
     machine: Machine,
-    /// When the state was last entered.
-    since: SystemTime,
+    shown: Shown,
     /// Transitions so far; as many kinds as there are rows in the table of transitions.
     counted: HashMap<(State, State, Cause), u64>,
 }
@@ -38,7 +37,7 @@ impl Breaker {
         transitions: Arc<Transitions>,
     ) -> Arc<Self> {
         let machine = Machine::new(settings, now);
-        let inner = Inner { machine, since: SystemTime::now(), counted: HashMap::new() };
+        let inner = Inner { machine, shown: Shown::new(), counted: HashMap::new() };
         Arc::new(Self { id, service, inner: Mutex::new(inner), transitions })
     }
 
@@ -112,8 +111,8 @@ impl Breaker {
     /// Everything there is to show.
     pub fn view(&self, now: Instant) -> BreakerView {
         let reading = self.with(|machine, changes| machine.read(now, changes));
-        let since = self.lock().since;
-        BreakerView::new(self.id.clone(), self.service.clone(), reading, since, now)
+        let shown = &mut self.lock().shown;
+        BreakerView::new(self.id.clone(), self.service.clone(), reading, shown, now)
     }
 
     /// Hands the numbers to the metrics facade; called before they are scraped.
@@ -169,7 +168,7 @@ impl Breaker {
             *inner.counted.entry((from, to, cause)).or_default() += 1;
             let at = self.transitions.push(&self.id, &self.service, change);
             if from != to {
-                inner.since = at;
+                inner.shown.since = at;
             }
         }
     }

@@ -4,7 +4,7 @@
 //! behind by more than the log holds is told how much was missed.
 
 use crate::policy::breaker::{Cause, Change, State};
-use jiff::Timestamp;
+use crate::shown::rfc3339;
 use serde::{Serialize, Serializer};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -169,11 +169,6 @@ impl Follower {
             self.tip.changed().await.ok()?;
         }
     }
-}
-
-/// RFC 3339 with milliseconds.
-pub(super) fn rfc3339(at: SystemTime) -> String {
-    Timestamp::try_from(at).map_or_else(|_| "-".to_owned(), |at| format!("{at:.3}"))
 }
 
 fn shown<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

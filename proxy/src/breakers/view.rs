@@ -1,7 +1,7 @@
 //! A breaker as the admin API shows it.
 
-use super::transitions::rfc3339;
 use crate::policy::breaker::{Mode, Reading, State, Totals};
+use crate::shown::{Deadline, rfc3339};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -65,24 +65,37 @@ pub struct ProbesView {
     pub good: u32,
 }
 
+/// The times that a breaker shows.
+pub(super) struct Shown {
+    /// When the state was last entered.
+    pub(super) since: SystemTime,
+    until: Deadline,
+    reverts: Deadline,
+}
+
+impl Shown {
+    pub(super) fn new() -> Self {
+        Self { since: SystemTime::now(), until: Deadline::default(), reverts: Deadline::default() }
+    }
+}
+
 impl BreakerView {
     pub(super) fn new(
         id: Arc<str>,
         service: Arc<str>,
         reading: Reading,
-        since: SystemTime,
+        shown: &mut Shown,
         now: Instant,
     ) -> Self {
         let wall = SystemTime::now();
-        let later = |at: Instant| rfc3339(wall + at.saturating_duration_since(now));
         Self {
             id,
             service,
             mode: reading.mode,
             state: reading.state,
-            since: rfc3339(since),
-            until: reading.until.map(later),
-            reverts_at: reading.reverts.map(later),
+            since: rfc3339(shown.since),
+            until: reading.until.map(|at| shown.until.show(at, now, wall)),
+            reverts_at: reading.reverts.map(|at| shown.reverts.show(at, now, wall)),
             n: reading.n,
             consecutive: reading.consecutive,
             window: WindowView {

@@ -1,8 +1,8 @@
 //! What the checks of one endpoint have found; kept by the endpoint, for whoever shows it.
 
 use super::ask::Trouble;
-use crate::access_log::rfc3339;
 use crate::policy::health::{Change, Standing, Thresholds};
+use crate::shown::rfc3339;
 use crate::upstream::Endpoint;
 use metrics::Counter;
 use serde::Serialize;

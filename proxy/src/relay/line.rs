@@ -1,7 +1,8 @@
 //! A relayed connection's line in the access log.
 
 use super::outcome::Outcome;
-use crate::access_log::{printable, rfc3339};
+use crate::access_log::printable;
+use crate::shown::rfc3339;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};

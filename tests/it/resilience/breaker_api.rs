@@ -58,7 +58,7 @@ fn all_and_one_are_shown_with_what_they_saw() {
     let service = Service::start();
     let url = service.upstream.url();
     let stitch = Stitch::up(&format!(
-        "services:\n  users: {{ url: '{url}', breaker: true }}\n  \
+        "services:\n  users: {{ url: '{url}', breaker: {{ window: 60s }} }}\n  \
          shop: {{ url: '{url}', breaker: {{ consecutive: 1, open: 60s }} }}\n  none: {{ url: '{url}' }}\n"
     ));
     service.is(503);

@@ -25,11 +25,11 @@ fn reload(stitch: &Stitch, yaml: &str, number: usize) {
 #[test]
 fn other_thresholds_keep_the_failures_seen_so_far() {
     let service = Service::start();
-    let stitch = Stitch::up(&file(&service, "consecutive: 9, open: 60s", ""));
+    let stitch = Stitch::up(&file(&service, "consecutive: 9, open: 60s, window: 60s", ""));
     service.is(503);
     assert_eq!(statuses(&stitch, 3), [503; 3]);
     let before = breaker(&stitch, "users");
-    reload(&stitch, &file(&service, "consecutive: 5, open: 60s", ""), 1);
+    reload(&stitch, &file(&service, "consecutive: 5, open: 60s, window: 60s", ""), 1);
     assert_eq!(breaker(&stitch, "users"), before);
     assert_eq!(statuses(&stitch, 1), [503]);
     assert_eq!(state(&stitch, "users"), "closed");
@@ -41,11 +41,11 @@ fn other_thresholds_keep_the_failures_seen_so_far() {
 #[test]
 fn an_open_breaker_stays_open_until_its_window_is_another_one() {
     let service = Service::start();
-    let stitch = Stitch::up(&file(&service, "consecutive: 3, open: 60s", ""));
+    let stitch = Stitch::up(&file(&service, "consecutive: 3, open: 60s, window: 60s", ""));
     service.is(503);
     assert_eq!(statuses(&stitch, 3), [503; 3]);
     let before = breaker(&stitch, "users");
-    reload(&stitch, &file(&service, "consecutive: 7, open: 60s", ""), 1);
+    reload(&stitch, &file(&service, "consecutive: 7, open: 60s, window: 60s", ""), 1);
     let seen = breaker(&stitch, "users");
     assert_eq!((&seen["state"], &seen["since"]), (&"open".into(), &before["since"]));
     assert_eq!(seen["window"], before["window"]);
@@ -63,7 +63,7 @@ fn an_open_breaker_stays_open_until_its_window_is_another_one() {
 #[test]
 fn what_changes_elsewhere_changes_nothing() {
     let service = Service::start();
-    let text = "consecutive: 3, open: 60s";
+    let text = "consecutive: 3, open: 60s, window: 60s";
     let stitch = Stitch::up(&file(&service, text, "  shop: { endpoints: [{ path: /a }] }\n"));
     service.is(503);
     assert_eq!(statuses(&stitch, 3), [503; 3]);
@@ -86,7 +86,7 @@ fn what_changes_elsewhere_changes_nothing() {
     assert_eq!(told(&get(&stitch)), REFUSED);
     // Two so far: it opened, and it was forced.
     assert_eq!(Events::after(&stitch, 1).next()["cause"], "manual");
-    reload(&stitch, &file(&service, "consecutive: 4, open: 60s", ""), 4);
+    reload(&stitch, &file(&service, "consecutive: 4, open: 60s, window: 60s", ""), 4);
     assert_eq!(shift(&Events::after(&stitch, 2).next()), ["forced_open", "closed", "config"]);
     assert!(
         stitch.stderr().contains("the mode set at run time was dropped"),
@@ -98,7 +98,7 @@ fn what_changes_elsewhere_changes_nothing() {
 #[test]
 fn a_breaker_that_the_file_drops_is_gone_and_a_new_one_is_closed() {
     let service = Service::start();
-    let text = file(&service, "consecutive: 3, open: 60s", "");
+    let text = file(&service, "consecutive: 3, open: 60s, window: 60s", "");
     let stitch = Stitch::up(&text);
     service.is(503);
     assert_eq!(statuses(&stitch, 3), [503; 3]);

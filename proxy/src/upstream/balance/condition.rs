@@ -1,12 +1,11 @@
 //! How one endpoint is doing. It lasts as long as the endpoint, over reloads too.
 
 use super::latency::PeakEwma;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::shown::Deadline;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Milliseconds by which the wall clock may go astray before a time that was shown is shown anew.
-const ASTRAY: u64 = 1000;
 
 /// What is known of an endpoint. Reading takes no lock; what decides whether it is fit is written by
 /// its set alone, one change at a time.
@@ -22,8 +21,8 @@ pub struct Condition {
     pub(super) unwell: AtomicBool,
     /// When it is to be tried again after it was ejected; 0: it is not ejected.
     pub(super) ejected_until: AtomicU64,
-    /// The same by the wall clock, in milliseconds since 1970, as it was shown; 0: it was not yet.
-    pub(super) shown_until: AtomicI64,
+    /// The same as people are shown it.
+    pub(super) shown_until: Mutex<Deadline>,
     /// When it was last ejected. Calls that began before say nothing about it now.
     pub(super) ejected_at: AtomicU64,
     /// The one request that tries an ejected endpoint, by the time it began; 0: there is none.
@@ -51,7 +50,7 @@ impl Condition {
             failures: AtomicU32::new(0),
             unwell: AtomicBool::new(false),
             ejected_until: AtomicU64::new(0),
-            shown_until: AtomicI64::new(0),
+            shown_until: Mutex::default(),
             ejected_at: AtomicU64::new(0),
             probe: AtomicU64::new(0),
             fit_since: AtomicU64::new(0),
@@ -99,21 +98,6 @@ impl Condition {
     pub(super) fn ejected_until(&self) -> Option<Instant> {
         let until = self.ejected_until.load(Ordering::Acquire);
         (until != 0).then(|| self.time(until))
-    }
-
-    /// What to show of the end of its ejection that is due at `millis`, as computed now: the same each
-    /// time, unless the wall clock was set or the machine slept.
-    pub(super) fn shown_until(&self, millis: i64) -> i64 {
-        let shown = self.shown_until.load(Ordering::Relaxed);
-        if shown.abs_diff(millis) < ASTRAY {
-            return shown;
-        }
-        // Who else is asked at the same time shows the same.
-        let relaxed = Ordering::Relaxed;
-        match self.shown_until.compare_exchange(shown, millis, relaxed, relaxed) {
-            Ok(_) => millis,
-            Err(first) => first,
-        }
     }
 
     /// Forgets every failure, and that it was ejected for them.

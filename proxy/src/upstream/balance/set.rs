@@ -384,7 +384,6 @@ impl EndpointSet {
         let condition = &endpoint.condition;
         let lasts = self.rules.patience();
         condition.ejected_at.store(condition.stamp(now), Ordering::Release);
-        condition.shown_until.store(0, Ordering::Relaxed);
         condition.ejected_until.store(condition.stamp(now + lasts), Ordering::Release);
         condition.probe.store(0, Ordering::Release);
         let mut ejections = self.shared.ejections.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,9 +5,10 @@ use super::ready::is_warming;
 use super::set::Rules;
 use crate::health::Health;
 use crate::upstream::Endpoint;
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 use tokio::time::Instant;
 
 /// One endpoint of a service, now.
@@ -81,13 +82,11 @@ impl EndpointState {
 impl EndpointView {
     pub(super) fn of(endpoint: &Endpoint, rules: &Rules, alone: bool, now: Instant) -> Self {
         let condition = &endpoint.condition;
-        let left = |until: Instant| until.saturating_duration_since(now);
-        let wall = |left| {
-            let at = Timestamp::now().checked_add(SignedDuration::try_from(left).ok()?).ok()?;
-            let shown = condition.shown_until(at.as_millisecond());
-            Some(format!("{:.3}", Timestamp::from_millisecond(shown).ok()?))
+        let shown = |until| {
+            let mut shown = condition.shown_until.lock().unwrap_or_else(PoisonError::into_inner);
+            shown.show(until, now, SystemTime::now())
         };
-        let ejected = condition.ejected_until().map(left).filter(|left| !left.is_zero());
+        let ejected = condition.ejected_until().filter(|until| *until > now);
         Self {
             address: endpoint.shown(),
             url: endpoint.url.clone(),
@@ -97,7 +96,7 @@ impl EndpointView {
             in_flight: (!alone).then(|| condition.in_flight.load(Ordering::Relaxed)),
             ewma_ms: condition.latency.last().map(|micros| f64::from(micros.round()) / 1000.0),
             failures: condition.failures.load(Ordering::Relaxed),
-            ejected_until: ejected.and_then(wall),
+            ejected_until: ejected.map(shown),
             health: endpoint.health(),
         }
     }
