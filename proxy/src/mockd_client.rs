@@ -31,10 +31,10 @@ impl MockdClient {
     /// Sends a request, Host and all, and returns what the daemon answers; that it cannot be
     /// reached is an answer too.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
-        let (mut head, body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         head.headers.entry(HOST).or_insert_with(|| self.endpoint.host.clone());
         let limits = Limits::connecting(Timeouts::default().connect);
-        let error = match send(&self.endpoint, body, &Unchanged(&head), &limits).await {
+        let error = match send(&self.endpoint, &mut body, &Unchanged(&head), &limits).await {
             Ok(Received::Response(mut response)) => {
                 hygiene::clean_response(response.headers_mut());
                 if let Some(reason) = response.headers().get(REASON).and_then(Reason::of) {

@@ -4,7 +4,7 @@
 use crate::access_log::AccessLog;
 use crate::body::Outgoing;
 use crate::breakers::Breakers;
-use crate::flow::{self, Begun, Call};
+use crate::flow::{self, Begun, Ongoing};
 use crate::hygiene::ViaToken;
 use crate::relay::hand_over;
 use crate::route::Role;
@@ -164,8 +164,8 @@ impl Serve for Gate {
             name_host(&mut request, scheme, host);
         }
         let snapshot = self.proxy.snapshot.load();
-        let call = Call::arrive(&snapshot, request, Some(peer));
-        match flow::begin(&self.proxy, &snapshot, &self.role, call) {
+        let ongoing = Ongoing::arrive(&self.proxy, &snapshot, request, Some(peer));
+        match flow::begin(&snapshot, &self.role, ongoing) {
             Begun::Answered(response) => Either::Left(ready(response)),
             Begun::Waiting(waiting) => Either::Right(waiting),
         }
@@ -190,8 +190,8 @@ impl Flow for EventFlow {
     fn call(&self, service: &str, request: Request<Body>) -> BoxFuture<Response<Body>> {
         let proxy = &self.0;
         let snapshot = proxy.snapshot();
-        let call = Call::arrive(&snapshot, request, None);
-        match flow::begin_for(proxy, &snapshot, service, call) {
+        let ongoing = Ongoing::arrive(proxy, &snapshot, request, None);
+        match flow::begin_for(&snapshot, service, ongoing) {
             Begun::Answered(response) => Box::pin(ready(response.map(Body::boxed))),
             Begun::Waiting(waiting) => Box::pin(waiting.map(|response| response.map(Body::boxed))),
         }

@@ -115,7 +115,7 @@ impl Caller {
         match self {
             Self::Endpoint(endpoint) => {
                 let head = Question { path, headers, host: &endpoint.host };
-                match send(endpoint, Body::Empty, &head, &Limits::connecting(limit)).await {
+                match send(endpoint, &mut Body::Empty, &head, &Limits::connecting(limit)).await {
                     Ok(Received::Response(response)) => Ok(response),
                     Ok(Received::Switched(..)) => Err(failed("it switched protocols unasked")),
                     Err(SendError::Connect(error, _)) => Err(CallError::Failed(error.to_string())),

@@ -63,11 +63,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// Cleans the request and remembers what later steps need.
-    pub fn arrive(
-        snapshot: &Snapshot,
-        mut request: Request<Body>,
-        peer: Option<Arc<Peer>>,
-    ) -> Self {
+    fn arrive(snapshot: &Snapshot, mut request: Request<Body>, peer: Option<Arc<Peer>>) -> Self {
         let remote = peer.as_ref().map(|peer| peer.remote);
         let mut record = Record::begin();
         let trusted = remote.is_none_or(|remote| snapshot.trusts(remote.ip()));
@@ -174,7 +170,8 @@ impl Call {
     }
 }
 
-/// A call that takes its time: closed when it is dropped, be it answered or given up.
+/// A call that is closed when it is dropped, be it answered or given up. On the heap from its
+/// beginning: it is large, and goes through many hands.
 #[derive(Debug)]
 pub(crate) struct Ongoing {
     pub call: Call,
@@ -182,6 +179,18 @@ pub(crate) struct Ongoing {
 }
 
 impl Ongoing {
+    /// A call that has just come in.
+    pub fn arrive(
+        proxy: &Arc<Proxy>,
+        snapshot: &Snapshot,
+        request: Request<Body>,
+        peer: Option<Arc<Peer>>,
+    ) -> Box<Self> {
+        let place = Box::new_uninit();
+        let call = Call::arrive(snapshot, request, peer);
+        Box::write(place, Self { call, proxy: proxy.clone() })
+    }
+
     /// More of the answer's body was handed over.
     pub fn sent(&mut self, bytes: u64) {
         self.call.sent(bytes);

@@ -176,7 +176,11 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Sends, and waits for the head of the answer. While there is no connection the other addresses
     /// of the endpoint's name are tried; who is `picked` changes with them.
-    pub async fn make(&self, picked: &mut Picked, body: Body) -> Result<Received, Box<Failure>> {
+    pub async fn make(
+        &self,
+        picked: &mut Picked,
+        body: &mut Body,
+    ) -> Result<Received, Box<Failure>> {
         let head = Head { attempt: self, endpoint: &picked.endpoint };
         let error = match send(&picked.endpoint, body, &head, &self.timers.limits).await {
             Ok(received) => return Ok(received),
@@ -195,7 +199,7 @@ impl Attempt<'_> {
         let limits = Limits { began: None, ..self.timers.limits };
         loop {
             let (failure, unsent) = self.unanswered(&picked.endpoint, error);
-            let (Some(set), Some(body)) = (self.set, unsent) else { return Err(failure) };
+            let (Some(set), Some(mut body)) = (self.set, unsent) else { return Err(failure) };
             if !failure.is_of_address() {
                 return Err(failure);
             }
@@ -205,7 +209,7 @@ impl Attempt<'_> {
             };
             *picked = next;
             let head = Head { attempt: self, endpoint: &picked.endpoint };
-            match send(&picked.endpoint, body, &head, &limits).await {
+            match send(&picked.endpoint, &mut body, &head, &limits).await {
                 Ok(received) => return Ok(received),
                 Err(next) => error = next,
             }

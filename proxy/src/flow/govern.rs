@@ -5,7 +5,7 @@ use super::tries::Tries;
 use super::{Answer, Answered, Call};
 use crate::auth::{Checked, Facts, Refusal};
 use crate::edge::Negotiation;
-use crate::edit::{self, BodyEditor};
+use crate::edit::{self, BodyEditor, Respond};
 use crate::limit::rate::Who;
 use crate::plan::{Governing, Plan};
 use crate::proxy::Proxy;
@@ -50,20 +50,24 @@ pub(super) async fn answer(
     // Where nothing was waited for, the request's arrival is as good as now.
     let began = if waited { Instant::now() } else { call.record.started() };
     let tries = Tries::of(proxy, service, plan, governing, pattern, call, began);
-    let answered = tries.run(replay.as_ref(), call).await;
+    // What most answers do not need changes them in place: each move of one is paid for.
+    let mut answered = tries.run(replay.as_ref(), call).await;
     if let Err(failure) = &answered {
         call.record.failed(failure);
     }
     tell_bulkhead(&answered, began, call);
-    let answered = match service.mode() {
-        Mode::RealThenMock => Box::pin(second_best(service, replay, answered, call)).await,
-        _ => answered,
-    };
-    let answer = fall_back(governing, answered, call)?;
-    match governing.edits.as_ref().and_then(|edits| edits.bodies.response.as_ref()) {
-        Some(editor) => Ok(Box::pin(edit_response(editor, answer)).await),
-        None => Ok(answer),
+    if service.mode() == Mode::RealThenMock {
+        answered = Box::pin(second_best(service, replay, answered, call)).await;
     }
+    if let Some(edits) = &governing.edits {
+        if let Some(fallback) = &edits.fallback {
+            fall_back(fallback, &mut answered, call);
+        }
+        if let (Some(editor), Ok(answer)) = (&edits.bodies.response, &mut answered) {
+            Box::pin(edit_response(editor, answer)).await;
+        }
+    }
+    answered
 }
 
 /// Answers a browser's question; what answers to other origins need is put on them as they leave.
@@ -251,25 +255,24 @@ fn in_place_of(answered: &Answered, mut response: Response<Body>) -> Answer {
 }
 
 /// The answer that the file has for when the service gives none.
-fn fall_back(governing: &Governing, answered: Answered, call: &Call) -> Answered {
-    let fallback = governing.edits.as_ref().and_then(|edits| edits.fallback.as_ref());
-    let (Some(fallback), Err(failure)) = (fallback, &answered) else { return answered };
+fn fall_back(fallback: &Respond, answered: &mut Answered, call: &Call) {
+    let Err(failure) = answered else { return };
     if !failure.is_the_services() {
-        return answered;
+        return;
     }
     let reason = failure.reason();
     let mut response = fallback.answer(call.request.method());
     response.headers_mut().insert(REASON, reason.header());
     response.headers_mut().insert(SOURCE, http::HeaderValue::from_static("fallback"));
-    Ok(Answer { reason: Some(reason), ..Answer::by_stitch(response) })
+    *answered = Ok(Answer { reason: Some(reason), ..Answer::by_stitch(response) });
 }
 
-async fn edit_response(editor: &BodyEditor, mut answer: Answer) -> Answer {
-    if answer.response.body().is_end_stream() {
-        return answer;
+async fn edit_response(editor: &BodyEditor, answer: &mut Answer) {
+    let response = &mut answer.response;
+    if response.body().is_end_stream() {
+        return;
     }
-    let (mut head, body) = answer.response.into_parts();
-    let body = editor.apply(body, &mut head.headers).await;
-    answer.response = Response::from_parts(head, body);
-    answer
+    let body = std::mem::take(response.body_mut());
+    let body = editor.apply(body, response.headers_mut()).await;
+    *response.body_mut() = body;
 }

@@ -115,12 +115,12 @@ async fn once(
     call: &mut Call,
 ) -> Result<Response<Body>, Box<Failure>> {
     call.record.endpoint = Some(picked.endpoint.clone());
-    let body = std::mem::take(call.request.body_mut());
+    let mut body = std::mem::take(call.request.body_mut());
     // Nothing was waited for since the request arrived.
     let now = call.record.started();
     let timers = Timers::of(timeouts, Until::of(timeouts, call, now), now);
     let attempt = Attempt { asked: Asked::of(proxy, call), set, host, number: None, timers };
-    let received = attempt.make(picked, body).await;
+    let received = attempt.make(picked, &mut body).await;
     let tried = &mut call.record.endpoint;
     if tried.as_ref().is_none_or(|tried| tried.id != picked.endpoint.id) {
         *tried = Some(picked.endpoint.clone());

@@ -36,111 +36,95 @@ pub(crate) enum Begun {
 }
 
 /// Begins a request that came to a listener.
-pub(crate) fn begin(
-    proxy: &Arc<Proxy>,
-    snapshot: &Arc<Snapshot>,
-    role: &Role,
-    mut call: Call,
-) -> Begun {
-    let step = guard(proxy, snapshot, role, &mut call)
-        .and_then(|()| next_step(proxy, snapshot, role, &mut call));
-    go_on(proxy, snapshot, step, call)
+pub(crate) fn begin(snapshot: &Arc<Snapshot>, role: &Role, mut ongoing: Box<Ongoing>) -> Begun {
+    let Ongoing { call, proxy } = &mut *ongoing;
+    let step =
+        guard(proxy, snapshot, role, call).and_then(|()| next_step(proxy, snapshot, role, call));
+    go_on(snapshot, step, ongoing)
 }
 
 /// Begins a request that an event caused. It goes to the service directly, as if from a trusted peer.
-pub(crate) fn begin_for(
-    proxy: &Arc<Proxy>,
-    snapshot: &Arc<Snapshot>,
-    name: &str,
-    mut call: Call,
-) -> Begun {
+pub(crate) fn begin_for(snapshot: &Arc<Snapshot>, name: &str, mut ongoing: Box<Ongoing>) -> Begun {
     let step = match snapshot.service(name) {
-        Some(service) => Ok(service::meet(service, &service.plan, None, &mut call)),
+        Some(service) => Ok(service::meet(service, &service.plan, None, &mut ongoing.call)),
         None => Err(Failure::Gone(name.to_owned()).into()),
     };
-    go_on(proxy, snapshot, step, call)
+    go_on(snapshot, step, ongoing)
 }
 
 fn go_on(
-    proxy: &Arc<Proxy>,
     snapshot: &Arc<Snapshot>,
     step: Result<Step, Box<Failure>>,
-    mut call: Call,
+    mut ongoing: Box<Ongoing>,
 ) -> Begun {
     let answered = match step {
         Err(failure) => Err(failure),
         Ok(Step::Done(answer)) => Ok(answer),
         Ok(Step::Governed(service, plan, route)) => {
-            let ongoing = Ongoing { call, proxy: proxy.clone() };
-            let snapshot = snapshot.clone();
-            return Begun::Waiting(govern(ongoing, snapshot, service, plan, route));
+            return Begun::Waiting(govern(ongoing, service, plan, route));
         }
         Ok(Step::Real(service, timeouts)) => {
-            let ongoing = Ongoing { call, proxy: proxy.clone() };
-            return Begun::Waiting(ask(ongoing, snapshot.clone(), service, timeouts));
+            return Begun::Waiting(ask(ongoing, service, timeouts));
         }
-        Ok(Step::Wait(wait)) => {
-            let ongoing = Ongoing { call, proxy: proxy.clone() };
-            return Begun::Waiting(attend(ongoing, snapshot.clone(), wait));
-        }
+        Ok(Step::Wait(wait)) => return Begun::Waiting(attend(ongoing, snapshot.clone(), wait)),
     };
-    let response = depart(proxy, snapshot, answered, &mut call);
-    Begun::Answered(match whole(response.body()) {
-        Some(bytes) => {
-            call.sent(bytes);
-            call.close(&proxy.log);
-            response.map(Outgoing::settled)
-        }
-        None => {
-            let ongoing = Box::new(Ongoing { call, proxy: proxy.clone() });
-            response.map(|body| Outgoing::new(body, ongoing))
-        }
-    })
+    attribute(snapshot, &answered, &mut ongoing);
+    Begun::Answered(leave(answered, ongoing))
 }
 
 /// Each way has a future of its own, no larger than it has to be.
 fn govern(
-    ongoing: Ongoing,
-    snapshot: Arc<Snapshot>,
+    mut ongoing: Box<Ongoing>,
     service: Arc<Service>,
     plan: Arc<Plan>,
     route: Option<Arc<Routed<RouteTarget>>>,
 ) -> BoxFuture<Response<Outgoing>> {
-    let mut ongoing = Box::new(ongoing);
-    Box::pin(async move {
+    in_place(|| async move {
         let Ongoing { call, proxy } = &mut *ongoing;
         let pattern = route.as_ref().map(|routed| &routed.route.matches.path);
         let answered = govern::answer(proxy, &service, &plan, pattern, call).await;
-        leave(&snapshot, answered, ongoing)
+        leave(answered, ongoing)
     })
 }
 
 fn ask(
-    ongoing: Ongoing,
-    snapshot: Arc<Snapshot>,
+    mut ongoing: Box<Ongoing>,
     service: Arc<Service>,
     timeouts: Timeouts,
 ) -> BoxFuture<Response<Outgoing>> {
-    let mut ongoing = Box::new(ongoing);
-    Box::pin(async move {
+    in_place(|| async move {
         let Ongoing { call, proxy } = &mut *ongoing;
         let answered = real::answer(proxy, &service, &timeouts, call).await;
-        leave(&snapshot, answered, ongoing)
+        leave(answered, ongoing)
     })
 }
 
-fn attend(ongoing: Ongoing, snapshot: Arc<Snapshot>, wait: Wait) -> BoxFuture<Response<Outgoing>> {
-    let mut ongoing = Box::new(ongoing);
-    Box::pin(async move {
+fn attend(
+    mut ongoing: Box<Ongoing>,
+    snapshot: Arc<Snapshot>,
+    wait: Wait,
+) -> BoxFuture<Response<Outgoing>> {
+    in_place(|| async move {
         let Ongoing { call, proxy } = &mut *ongoing;
         let answered = carry_out(proxy, &snapshot, wait, call).await;
-        leave(&snapshot, answered, ongoing)
+        attribute(&snapshot, &answered, &mut ongoing);
+        leave(answered, ongoing)
     })
 }
 
-fn leave(snapshot: &Snapshot, answered: Answered, mut ongoing: Box<Ongoing>) -> Response<Outgoing> {
-    let Ongoing { call, proxy } = &mut *ongoing;
-    let response = depart(proxy, snapshot, answered, call);
+/// Makes a future on the heap. `Box::pin` makes it on the stack and copies all of it, though nearly
+/// all is room for later.
+#[inline(always)]
+fn in_place<F>(make: impl FnOnce() -> F) -> BoxFuture<Response<Outgoing>>
+where
+    F: Future<Output = Response<Outgoing>> + Send + 'static,
+{
+    let place = Box::<F>::new_uninit();
+    Box::<F>::into_pin(Box::write(place, make()))
+}
+
+fn leave(answered: Answered, mut ongoing: Box<Ongoing>) -> Response<Outgoing> {
+    let response = depart(answered, &mut ongoing.call);
     match whole(response.body()) {
         Some(bytes) => {
             ongoing.sent(bytes);
@@ -267,7 +251,9 @@ fn route(
 }
 
 /// Counts an answer that was found by path alone for the service whose mock gave it.
-fn attribute(proxy: &Proxy, snapshot: &Snapshot, answer: &Answer, call: &mut Call) {
+fn attribute(snapshot: &Snapshot, answered: &Answered, ongoing: &mut Ongoing) {
+    let Ongoing { call, proxy } = ongoing;
+    let Ok(answer) = answered else { return };
     if call.record.is_meant_for_someone() {
         return;
     }
@@ -296,18 +282,10 @@ async fn carry_out(
     }
 }
 
-/// Attributes the answer and writes what the caller is told besides.
-fn depart(
-    proxy: &Proxy,
-    snapshot: &Snapshot,
-    answered: Answered,
-    call: &mut Call,
-) -> Response<Body> {
+/// Writes what the caller is told besides.
+fn depart(answered: Answered, call: &mut Call) -> Response<Body> {
     let mut answer = match answered.and_then(|answer| call.agreed(answer)) {
-        Ok(answer) => {
-            attribute(proxy, snapshot, &answer, call);
-            answer
-        }
+        Ok(answer) => answer,
         Err(failure) => {
             tracing::debug!(?failure, "Request failed");
             let reason = Some(failure.reason());

@@ -80,7 +80,6 @@ struct SoFar {
 
 /// An attempt that is ready to be made.
 struct Aimed {
-    body: Body,
     permit: Option<Permit>,
     picked: Picked,
     /// What the service is told of its number.
@@ -121,15 +120,15 @@ impl<'a> Tries<'a> {
         let _active = self.retries().map(|retries| retries.state.budget.begin());
         let mut so_far = SoFar::default();
         let mut now = self.began;
-        let tried = 'tries: loop {
+        loop {
+            so_far.attempt += 1;
+            let mut permit = match self.permit(now) {
+                Ok(permit) => permit,
+                Err(failure) => return given_up(failure, so_far.web, call),
+            };
+            call.record.attempts = so_far.attempt;
             let next = {
                 let tried = 'tried: {
-                    so_far.attempt += 1;
-                    let mut permit = match self.permit(now) {
-                        Ok(permit) => permit,
-                        Err(failure) => break 'tries Tried::failed(failure, None),
-                    };
-                    call.record.attempts = so_far.attempt;
                     if self.service.mock.is_some()
                         && !so_far.is_real
                         && let Some(tried) =
@@ -137,36 +136,32 @@ impl<'a> Tries<'a> {
                     {
                         break 'tried tried;
                     }
-                    let body = self.body(replay, &mut so_far, call);
+                    let mut body = self.body(replay, &mut so_far, call);
                     let hedge = self.hedge(&body, call);
-                    let mut aimed = match self.aim(body, permit, &mut so_far, now) {
+                    let mut aimed = match self.aim(permit, &mut so_far, now) {
                         Ok(aimed) => aimed,
-                        Err(failure) => break 'tries Tried::failed(failure, None),
+                        Err(failure) => return given_up(failure, so_far.web, call),
                     };
                     let asked = Asked::of(self.proxy, call);
                     if let Some(hedge) = hedge {
                         break 'tried Box::pin(self.race(aimed, hedge, asked, &mut so_far)).await;
                     }
                     let attempt = self.attempt(asked, &aimed);
-                    let body = std::mem::take(&mut aimed.body);
-                    let result = attempt.make(&mut aimed.picked, body).await;
+                    let result = attempt.make(&mut aimed.picked, &mut body).await;
                     self.ended(aimed, result)
                 };
                 // A retry that is over makes room for the next one.
                 so_far.budget = None;
-                match self.next(&tried, so_far.attempt, replay, call) {
-                    None => break 'tries tried,
-                    Some(next) => {
-                        tried.let_go();
-                        next
-                    }
-                }
+                let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
+                    return self.accept(tried, so_far.web, call);
+                };
+                tried.let_go();
+                next
             };
             Box::pin(sleep(next.wait)).await;
             now = Instant::now();
             so_far.budget = Some(next.budget);
-        };
-        self.accept(tried, so_far.web, call)
+        }
     }
 
     fn retries(&self) -> Option<&'a Retries> {
@@ -219,7 +214,6 @@ impl<'a> Tries<'a> {
     /// An attempt at an endpoint, picked now.
     fn aim(
         &self,
-        body: Body,
         permit: Option<Permit>,
         so_far: &mut SoFar,
         now: Instant,
@@ -234,7 +228,7 @@ impl<'a> Tries<'a> {
         let picked = picked.ok_or_else(|| Failure::none_of(&self.service.endpoints))?;
         so_far.endpoints.push(picked.endpoint.id);
         let number = self.retries().is_some().then_some(so_far.attempt);
-        Ok(Aimed { body, permit, picked, number, now })
+        Ok(Aimed { permit, picked, number, now })
     }
 
     fn attempt<'f>(&'f self, asked: Asked<'f>, aimed: &Aimed) -> Attempt<'f> {
@@ -278,7 +272,7 @@ impl<'a> Tries<'a> {
         Some((after, hedge.max))
     }
 
-    /// The first good one of several attempts; the others are given up.
+    /// The first good one of several attempts at what has no body; the others are given up.
     async fn race<'f>(
         &'f self,
         first: Aimed,
@@ -289,8 +283,7 @@ impl<'a> Tries<'a> {
         let run = |mut aimed: Aimed, hedged: bool| {
             async move {
                 let attempt = self.attempt(asked, &aimed);
-                let body = std::mem::take(&mut aimed.body);
-                let result = attempt.make(&mut aimed.picked, body).await;
+                let result = attempt.make(&mut aimed.picked, &mut Body::Empty).await;
                 (self.ended(aimed, result), hedged)
             }
             .boxed()
@@ -328,7 +321,7 @@ impl<'a> Tries<'a> {
         let budget = self.budget()?;
         let now = Instant::now();
         let permit = self.permit(now).ok()?;
-        let attempt = self.aim(Body::Empty, permit, so_far, now).ok()?;
+        let attempt = self.aim(permit, so_far, now).ok()?;
         if let Some(retries) = self.retries() {
             retries.state.hedged.fetch_add(1, Relaxed);
         }
@@ -422,6 +415,11 @@ impl<'a> Tries<'a> {
             Some(until) => timeout_at(until.at, later).await.map_err(|_| until.failure(None)),
         }
     }
+}
+
+/// No further attempt can be made.
+fn given_up(failure: Box<Failure>, web: Option<Web>, call: &mut Call) -> Answered {
+    real::unbridge(web, Err(failure), call).map(Answer::by_stitch)
 }
 
 /// A request with the same head.

@@ -16,6 +16,7 @@ use super::wire::Wire;
 use http::Request;
 use http_body::Body as _;
 use std::future::poll_fn;
+use std::mem::take;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -75,24 +76,26 @@ impl Limits {
     }
 }
 
-/// Sends a request and waits for the head of its answer.
+/// Sends a request and waits for the head of its answer. The body is taken: it is lent, so that it is
+/// not kept here besides.
 ///
 /// # Errors
 /// See [`SendError`]. Dropping the future closes the connection that it used, or cancels its
 /// exchange there.
 pub(crate) async fn send(
     endpoint: &Endpoint,
-    body: Body,
+    body: &mut Body,
     head: &impl RequestHead,
     limits: &Limits,
 ) -> Result<Received, SendError> {
     if endpoint.speaks() != Speaks::Http1 {
-        return in_time(limits, Box::pin(send_otherwise(endpoint, body, head, *limits))).await;
+        let sending = Box::pin(send_otherwise(endpoint, take(body), head, *limits));
+        return in_time(limits, sending).await;
     }
     // The usual case stands here itself, in as few words as it can: each future within a future,
     // and each value that is kept while it waits, costs every request.
     let sending = 'kept: {
-        let mut exchange = match over_kept(endpoint, Sending::new(head, body)) {
+        let mut exchange = match over_kept(endpoint, Sending::new(head, take(body))) {
             Ok(exchange) => exchange,
             Err(sending) => break 'kept sending,
         };

@@ -100,8 +100,8 @@ fn fed() -> (Body, mpsc::Sender<Result<Frame<Bytes>, BoxError>>) {
 }
 
 impl Server {
-    async fn ask(&self, method: Method, body: Body) -> Result<String, SendError> {
-        match send(&self.endpoint, body, &Head(method), &LIMITS).await? {
+    async fn ask(&self, method: Method, mut body: Body) -> Result<String, SendError> {
+        match send(&self.endpoint, &mut body, &Head(method), &LIMITS).await? {
             Received::Response(response) => {
                 let body = response.into_body().collect().await;
                 let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
@@ -243,7 +243,7 @@ async fn a_refusal_to_connect_reaches_everybody_who_waits() {
     let upstream = Upstream { scheme: Scheme::H2c, ..Upstream::http("127.0.0.1", port) };
     let endpoint = Endpoint::declared(&upstream, None);
     let head = Head(Method::GET);
-    let burst = (0..10).map(|_| send(&endpoint, Body::Empty, &head, &LIMITS));
+    let burst = (0..10).map(|_| async { send(&endpoint, &mut Body::Empty, &head, &LIMITS).await });
     for sent in futures_util::future::join_all(burst).await {
         assert!(matches!(sent, Err(SendError::Connect(ConnectError::Refused(..), Some(_)))));
     }
