@@ -40,7 +40,7 @@ impl MockdClient {
                 if let Some(reason) = response.headers().get(REASON).and_then(Reason::of) {
                     response.extensions_mut().insert(reason);
                 }
-                return response;
+                return *response;
             }
             Ok(Received::Switched(..)) => SendError::Exchange(ExchangeError::Protocol(
                 "it switched protocols although nobody asked".to_owned(),

@@ -116,7 +116,7 @@ impl Caller {
             Self::Endpoint(endpoint) => {
                 let head = Question { path, headers, host: &endpoint.host };
                 match send(endpoint, &mut Body::Empty, &head, &Limits::connecting(limit)).await {
-                    Ok(Received::Response(response)) => Ok(response),
+                    Ok(Received::Response(response)) => Ok(*response),
                     Ok(Received::Switched(..)) => Err(failed("it switched protocols unasked")),
                     Err(SendError::Connect(error, _)) => Err(CallError::Failed(error.to_string())),
                     Err(SendError::Exchange(error)) => Err(CallError::Failed(error.to_string())),

@@ -11,19 +11,21 @@ use stitch_net::{Body, Reason};
 /// An answer and where it came from.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub response: Response<Body>,
+    /// Boxed: it is large, and goes through many hands.
+    pub response: Box<Response<Body>>,
     pub source: Source,
     pub reason: Option<Reason>,
 }
 
 impl Answer {
     /// Made by the proxy itself.
-    pub fn by_stitch(response: Response<Body>) -> Self {
-        Self { response, source: Source::Stitch, reason: None }
+    pub fn by_stitch(response: impl Into<Box<Response<Body>>>) -> Self {
+        Self { response: response.into(), source: Source::Stitch, reason: None }
     }
 
     /// Made by a mock; its reason, if it has one, is among its extensions.
-    pub fn by_mock(response: Response<Body>) -> Self {
+    pub fn by_mock(response: impl Into<Box<Response<Body>>>) -> Self {
+        let response = response.into();
         let reason = response.extensions().get().copied();
         Self { response, source: Source::Mock, reason }
     }

@@ -237,7 +237,7 @@ pub(super) fn receive(
     endpoint: &Endpoint,
     received: Received,
     call: &mut Call,
-) -> Result<Response<Body>, Box<Failure>> {
+) -> Result<Box<Response<Body>>, Box<Failure>> {
     match received {
         Received::Response(mut response) => {
             hygiene::clean_response(response.headers_mut());
@@ -328,10 +328,10 @@ impl RequestHead for Head<'_> {
 /// Joins both sides of an upgrade once the 101 has been passed on.
 fn switch_protocols(
     endpoint: &Endpoint,
-    mut response: Response<()>,
+    mut response: Box<Response<Body>>,
     upstream: Box<dyn Side>,
     call: &mut Call,
-) -> Result<Response<Body>, Box<Failure>> {
+) -> Result<Box<Response<Body>>, Box<Failure>> {
     let (Some(upgrade), Some(peer)) = (call.upgrade.take(), &call.peer) else {
         return Err(Box::new(Failure::Protocol {
             endpoint: endpoint.to_string(),
@@ -345,7 +345,7 @@ fn switch_protocols(
     let agreed = response.headers().get(UPGRADE).cloned();
     hygiene::clean_response(response.headers_mut());
     hygiene::switched(&mut response, &call.request, agreed.unwrap_or(wanted));
-    Ok(response.map(|()| Body::Empty))
+    Ok(response)
 }
 
 fn failure(endpoint: String, error: ExchangeError) -> Failure {

@@ -15,13 +15,12 @@ pub(crate) struct Leaving {
 
 impl Leaving {
     /// Last things last: what other origins may read is said of the answer as it is sent.
-    pub fn apply(&self, mut response: Response<Body>) -> Response<Body> {
+    pub fn apply(&self, response: &mut Response<Body>) {
         if let Some(negotiation) = &self.negotiation {
-            response = negotiation.apply(response);
+            *response = negotiation.apply(std::mem::take(response));
         }
         if let Some(granted) = &self.granted {
             granted.mark(response.headers_mut());
         }
-        response
     }
 }

@@ -70,7 +70,7 @@ async fn once_grpc(
     host: Host,
     timeouts: &Timeouts,
     call: &mut Call,
-) -> Result<Response<Body>, Box<Failure>> {
+) -> Result<Box<Response<Body>>, Box<Failure>> {
     let web = bridge(picked.endpoint.speaks(), call);
     if let Some(web) = &web {
         let body = std::mem::take(call.request.body_mut());
@@ -89,20 +89,21 @@ pub(super) fn bridge(speaks: Speaks, call: &mut Call) -> Option<Web> {
 /// Turns an answer back, and bounds its body by the caller's patience.
 pub(super) fn unbridge(
     web: Option<Web>,
-    answered: Result<Response<Body>, Box<Failure>>,
+    answered: Result<Box<Response<Body>>, Box<Failure>>,
     call: &mut Call,
-) -> Result<Response<Body>, Box<Failure>> {
+) -> Result<Box<Response<Body>>, Box<Failure>> {
     if let Some(web) = &web {
         web.restore(call.request.headers_mut());
     }
     let mut response = answered?;
     if let Some(deadline) = call.deadline.filter(|_| !response.body().is_end_stream()) {
-        response = response.map(|body| Body::boxed(grpc::Until::new(body, deadline)));
+        let body = std::mem::take(response.body_mut());
+        *response.body_mut() = Body::boxed(grpc::Until::new(body, deadline));
     }
-    Ok(match web {
-        Some(web) => web.answer(response),
-        None => response,
-    })
+    if let Some(web) = web {
+        web.answer(&mut response);
+    }
+    Ok(response)
 }
 
 /// One attempt: send, wait, clean the answer. `set` is what the endpoint was picked from.
@@ -113,7 +114,7 @@ async fn once(
     host: Host,
     timeouts: &Timeouts,
     call: &mut Call,
-) -> Result<Response<Body>, Box<Failure>> {
+) -> Result<Box<Response<Body>>, Box<Failure>> {
     call.record.endpoint = Some(picked.endpoint.clone());
     let mut body = std::mem::take(call.request.body_mut());
     // Nothing was waited for since the request arrived.

@@ -296,9 +296,9 @@ fn depart(answered: Answered, call: &mut Call) -> Response<Body> {
     };
     call.edit(answer.response.headers_mut());
     if let Some(leaving) = call.leaving.take() {
-        answer.response = leaving.apply(answer.response);
+        leaving.apply(&mut answer.response);
     }
     call.mark(&mut answer.response);
     call.record.answered(answer.response.status().as_u16(), answer.source, answer.reason);
-    answer.response
+    *answer.response
 }

@@ -33,9 +33,9 @@ pub(super) struct Tried {
 
 enum What {
     Real(Received, Arc<Endpoint>, InFlight),
-    Mock(Response<Body>),
+    Mock(Box<Response<Body>>),
     /// No endpoint of the mock matches; this explains it.
-    Miss(Response<Body>),
+    Miss(Box<Response<Body>>),
     Failed(Box<Failure>, Option<Arc<Endpoint>>),
 }
 
@@ -74,7 +74,7 @@ impl Tried {
         let (outcome, now) = (of_response(&response), Instant::now());
         let took = Some(now.saturating_duration_since(audience.began));
         audience.tell_in_time(outcome, &mut response, now);
-        Self { outcome, took, cookie: None, what: What::Mock(response) }
+        Self { outcome, took, cookie: None, what: What::Mock(Box::new(response)) }
     }
 
     pub fn miss(response: Response<Body>) -> Self {
@@ -82,7 +82,7 @@ impl Tried {
             outcome: Outcome::Failed(Fault::Ours),
             took: None,
             cookie: None,
-            what: What::Miss(response),
+            what: What::Miss(Box::new(response)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Tried {
     }
 
     /// The answer, for the caller to have.
-    pub fn accept(self, call: &mut Call) -> Result<Response<Body>, Box<Failure>> {
+    pub fn accept(self, call: &mut Call) -> Result<Box<Response<Body>>, Box<Failure>> {
         match self.what {
             What::Real(received, endpoint, in_flight) => {
                 call.in_flight = Some(in_flight);

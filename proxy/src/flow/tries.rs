@@ -419,7 +419,7 @@ impl<'a> Tries<'a> {
 
 /// No further attempt can be made.
 fn given_up(failure: Box<Failure>, web: Option<Web>, call: &mut Call) -> Answered {
-    real::unbridge(web, Err(failure), call).map(Answer::by_stitch)
+    Ok(Answer::by_stitch(real::unbridge(web, Err(failure), call)?))
 }
 
 /// A request with the same head.

@@ -70,22 +70,21 @@ impl Web {
     }
 
     /// Turns the answer of gRPC into one of gRPC-Web.
-    pub fn answer(&self, response: Response<Body>) -> Response<Body> {
+    pub fn answer(&self, response: &mut Response<Body>) {
         let content_type = response.headers().get(CONTENT_TYPE);
         let is_grpc =
             content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         if !is_grpc {
-            return response;
+            return;
         }
-        let (mut head, body) = response.into_parts();
-        self.restore(&mut head.headers);
-        head.headers.remove(CONTENT_LENGTH);
+        let headers = response.headers_mut();
+        self.restore(headers);
+        headers.remove(CONTENT_LENGTH);
         // Without messages the status stands in the headers, where browsers see it.
-        if head.headers.contains_key(GRPC_STATUS) {
-            return Response::from_parts(head, body);
+        if !headers.contains_key(GRPC_STATUS) {
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = Body::boxed(Encoded { body, text: self.text });
         }
-        let body = Body::boxed(Encoded { body, text: self.text });
-        Response::from_parts(head, body)
     }
 }
 
@@ -273,11 +272,11 @@ mod tests {
             let mut trailers = HeaderMap::new();
             trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
             let body = stream(vec![Frame::data("abc".into()), Frame::trailers(trailers)]);
-            let response = Response::builder()
+            let mut answer = Response::builder()
                 .header(CONTENT_TYPE, "application/grpc+proto")
                 .body(body)
                 .unwrap();
-            let answer = web.answer(response);
+            web.answer(&mut answer);
             assert_eq!(answer.headers()[CONTENT_TYPE], content_type);
             let mut body = bytes(answer.into_body()).await;
             if text {
@@ -299,11 +298,11 @@ mod tests {
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(TEXT));
         let web = bridge(&mut request).unwrap();
         assert_eq!(bytes(request.into_body()).await, "raw");
-        let response = Response::builder()
+        let mut answer = Response::builder()
             .header(CONTENT_TYPE, "application/grpc+proto")
             .body(Body::from("abc"))
             .unwrap();
-        let answer = web.answer(response);
+        web.answer(&mut answer);
         assert_eq!(answer.headers()[CONTENT_TYPE], "application/grpc-web-text+proto");
         assert_eq!(bytes(answer.into_body()).await, "YWJj");
     }
@@ -311,12 +310,12 @@ mod tests {
     #[tokio::test]
     async fn a_status_in_the_headers_stays_there() {
         let web = bridge(&mut request("application/grpc-web", Body::Empty)).unwrap();
-        let response = Response::builder()
+        let mut answer = Response::builder()
             .header(CONTENT_TYPE, "application/grpc")
             .header(GRPC_STATUS, "5")
             .body(Body::Empty)
             .unwrap();
-        let answer = web.answer(response);
+        web.answer(&mut answer);
         assert_eq!(answer.headers()[GRPC_STATUS], "5");
         assert_eq!(answer.headers()[CONTENT_TYPE], "application/grpc-web");
         assert!(bytes(answer.into_body()).await.is_empty());

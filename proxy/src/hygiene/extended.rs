@@ -38,7 +38,7 @@ pub fn as_extended_connect(request: &mut Request<()>, protocol: &HeaderValue) {
 }
 
 /// Turns an endpoint's consent into what the client is to hear, in the version that it speaks.
-pub fn switched<B>(response: &mut Response<()>, request: &Request<B>, protocol: HeaderValue) {
+pub fn switched<A, B>(response: &mut Response<A>, request: &Request<B>, protocol: HeaderValue) {
     let headers = response.headers_mut();
     if request.version() == Version::HTTP_2 {
         headers.remove(SEC_WEBSOCKET_ACCEPT);

@@ -4,11 +4,12 @@ use super::kind::{Kind, kind};
 use super::request::REQUEST_ID;
 use super::via::ViaToken;
 use crate::grpc::Deadline;
-use crate::upstream::HeaderSink;
+use crate::upstream::{HeaderSink, ReadyHeader};
 use http::Version;
-use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE, VIA};
+use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 use stitch_net::Peer;
 use stitch_net::grpc::GRPC_TIMEOUT;
 
@@ -21,8 +22,14 @@ const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded
 /// Which attempt at a request this is.
 const X_STITCH_ATTEMPT: HeaderName = HeaderName::from_static("x-stitch-attempt");
 
-const HTTP: HeaderValue = HeaderValue::from_static("http");
-const HTTPS: HeaderValue = HeaderValue::from_static("https");
+static FROM_HTTP: LazyLock<ReadyHeader> =
+    LazyLock::new(|| ReadyHeader::new(X_FORWARDED_PROTO, HeaderValue::from_static("http")));
+static FROM_HTTPS: LazyLock<ReadyHeader> =
+    LazyLock::new(|| ReadyHeader::new(X_FORWARDED_PROTO, HeaderValue::from_static("https")));
+
+/// Nearly all attempts are the first.
+static FIRST_ATTEMPT: LazyLock<ReadyHeader> =
+    LazyLock::new(|| ReadyHeader::new(X_STITCH_ATTEMPT, HeaderValue::from_static("1")));
 
 /// How a request's head is made for one endpoint.
 #[derive(Debug)]
@@ -84,8 +91,7 @@ impl Outbound<'_> {
             out.value(&REQUEST_ID, marks.request_id);
             match marks.attempt {
                 None => {}
-                // Nearly all are the first: a number that need not be made.
-                Some(1) => out.bytes(&X_STITCH_ATTEMPT, b"1"),
+                Some(1) => out.ready(&FIRST_ATTEMPT),
                 Some(attempt) => out.value(&X_STITCH_ATTEMPT, &HeaderValue::from(attempt)),
             }
             if let Some(peer) = marks.peer {
@@ -103,7 +109,7 @@ impl Outbound<'_> {
             out.bytes(&CONNECTION, b"upgrade");
             out.value(&UPGRADE, upgrade);
         }
-        out.value(&VIA, self.via.of(self.version));
+        out.ready(self.via.of(self.version));
     }
 }
 
@@ -124,17 +130,17 @@ fn write_forwarded(
     before: Option<&HeaderMap>,
 ) {
     let address = address_value(peer.remote.ip());
-    let proto = if peer.secure { &HTTPS } else { &HTTP };
+    let proto = if peer.secure { &FROM_HTTPS } else { &FROM_HTTP };
     let Some(before) = before else {
         out.value(&X_FORWARDED_FOR, &address);
-        out.value(&X_FORWARDED_PROTO, proto);
+        out.ready(proto);
         if let Some(host) = host {
             out.value(&X_FORWARDED_HOST, host);
         }
         return;
     };
     write_list(out, &X_FORWARDED_FOR, before, address.as_bytes());
-    for (name, ours) in [(X_FORWARDED_PROTO, Some(proto)), (X_FORWARDED_HOST, host)] {
+    for (name, ours) in [(X_FORWARDED_PROTO, Some(proto.value())), (X_FORWARDED_HOST, host)] {
         let mut said = before.get_all(&name).iter().peekable();
         let ours = if said.peek().is_none() { ours } else { None };
         for value in said.chain(ours) {
@@ -227,7 +233,7 @@ mod tests {
         assert_eq!(map["x-forwarded-proto"], "https");
         assert_eq!(map["x-forwarded-host"], "first");
         assert_eq!(map["forwarded"], "for=10.0.0.1, for=10.0.0.9;proto=http");
-        assert_eq!(map.get_all(VIA).iter().count(), 2);
+        assert_eq!(map.get_all("via").iter().count(), 2);
     }
 
     #[test]

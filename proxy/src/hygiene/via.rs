@@ -1,5 +1,6 @@
 //! Our mark in `Via`.
 
+use crate::upstream::ReadyHeader;
 use http::Version;
 use http::header::{HeaderMap, HeaderValue, VIA};
 
@@ -7,25 +8,26 @@ use http::header::{HeaderMap, HeaderValue, VIA};
 #[derive(Clone, Debug)]
 pub struct ViaToken {
     pseudonym: String,
-    value: HeaderValue,
+    h1: ReadyHeader,
     /// For what came over HTTP/2.
-    value_h2: HeaderValue,
+    h2: ReadyHeader,
 }
 
 impl ViaToken {
     /// A mark for this process.
     pub fn new(id: u64) -> Self {
         let pseudonym = format!("stitch-{id:012x}");
-        let value = |version| {
-            HeaderValue::try_from(format!("{version} {pseudonym}"))
-                .unwrap_or_else(|_| HeaderValue::from_static("1.1 stitch"))
+        let header = |version| {
+            let value = HeaderValue::try_from(format!("{version} {pseudonym}"));
+            let value = value.unwrap_or_else(|_| HeaderValue::from_static("1.1 stitch"));
+            ReadyHeader::new(VIA, value)
         };
-        Self { value: value("1.1"), value_h2: value("2.0"), pseudonym }
+        Self { h1: header("1.1"), h2: header("2.0"), pseudonym }
     }
 
     /// The mark for a message that came in this version (RFC 9110 §7.6.3).
-    pub(super) fn of(&self, version: Version) -> &HeaderValue {
-        if version == Version::HTTP_2 { &self.value_h2 } else { &self.value }
+    pub(super) fn of(&self, version: Version) -> &ReadyHeader {
+        if version == Version::HTTP_2 { &self.h2 } else { &self.h1 }
     }
 
     /// How often the request has been here before.
@@ -37,7 +39,7 @@ impl ViaToken {
 
     /// Adds the mark behind what earlier proxies wrote.
     pub fn add(&self, headers: &mut HeaderMap) {
-        headers.append(VIA, self.value.clone());
+        headers.append(VIA, self.h1.value().clone());
     }
 }
 

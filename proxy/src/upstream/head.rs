@@ -25,8 +25,33 @@ pub(crate) trait RequestHead: Sync {
     fn h2(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error>;
 }
 
+/// A header that many heads have, with its line of HTTP/1 ready to be copied.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadyHeader {
+    name: HeaderName,
+    value: HeaderValue,
+    line: Box<[u8]>,
+}
+
+impl ReadyHeader {
+    /// Makes one ready.
+    pub fn new(name: HeaderName, value: HeaderValue) -> Self {
+        let mut line = Vec::new();
+        line.value(&name, &value);
+        Self { name, value, line: line.into() }
+    }
+
+    /// What it says.
+    pub fn value(&self) -> &HeaderValue {
+        &self.value
+    }
+}
+
 /// Where headers are written to.
 pub(crate) trait HeaderSink {
+    /// Adds a header that was made ready.
+    fn ready(&mut self, header: &ReadyHeader);
+
     /// Adds a header that is there already.
     fn value(&mut self, name: &HeaderName, value: &HeaderValue);
 
@@ -35,6 +60,11 @@ pub(crate) trait HeaderSink {
 }
 
 impl HeaderSink for Vec<u8> {
+    #[inline]
+    fn ready(&mut self, header: &ReadyHeader) {
+        self.extend_from_slice(&header.line);
+    }
+
     #[inline]
     fn value(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.bytes(name, value.as_bytes());
@@ -56,6 +86,10 @@ impl HeaderSink for Vec<u8> {
 pub(crate) struct H2Headers<'a>(pub &'a mut HeaderMap);
 
 impl HeaderSink for H2Headers<'_> {
+    fn ready(&mut self, header: &ReadyHeader) {
+        self.value(&header.name, &header.value);
+    }
+
     fn value(&mut self, name: &HeaderName, value: &HeaderValue) {
         if *name != HOST && *name != CONNECTION {
             self.0.append(name, value.clone());

@@ -22,7 +22,7 @@ pub use connect::{ConnectError, Offer, connect, connect_saying};
 pub use endpoint::{AddressGuard, Endpoint, Speaks, Tls};
 pub(crate) use error::ExchangeError;
 pub(crate) use h1::{Received, write_request_line};
-pub(crate) use head::{H2Headers, HeaderSink, RequestHead};
+pub(crate) use head::{H2Headers, HeaderSink, ReadyHeader, RequestHead};
 pub use names::follow_names;
 pub(crate) use own::{is_own, watch_own};
 pub(crate) use resolve::resolve;

@@ -245,7 +245,7 @@ async fn upgrade_h2(
     let (response, stream) = h2::upgrade(lease, head).await.map_err(SendError::Exchange)?;
     Ok(match stream {
         Some(stream) => Received::Switched(response, stream),
-        None => Received::Response(response.map(|()| Body::Empty)),
+        None => Received::Response(response),
     })
 }
 
@@ -261,7 +261,7 @@ async fn exchange_h2(
     let request =
         || head.h2(endpoint).map_err(|error| SendError::Exchange(ExchangeError::Head(error)));
     let unsent = match h2_within(lease, request()?, body, limits).await {
-        Ok(response) => return Ok(Received::Response(response)),
+        Ok(response) => return Ok(Received::Response(Box::new(response))),
         Err(unsent) => unsent,
     };
     let again =
@@ -275,7 +275,8 @@ async fn exchange_h2(
         Err(error) => return Err(error.unsent(body)),
     };
     let sent = h2_within(lease, request()?, body, limits).await;
-    sent.map(Received::Response).map_err(|unsent| SendError::Exchange(unsent.error))
+    sent.map(|response| Received::Response(Box::new(response)))
+        .map_err(|unsent| SendError::Exchange(unsent.error))
 }
 
 /// One exchange of HTTP/2 whose answer's head is waited for, but not for ever.

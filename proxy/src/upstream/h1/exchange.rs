@@ -34,9 +34,9 @@ pub(crate) struct Exchange {
 /// What an exchange comes to.
 pub(crate) enum Received {
     /// An answer; its body reads on from the connection.
-    Response(Response<Body>),
+    Response(Box<Response<Body>>),
     /// A 101, and what goes on behind it.
-    Switched(Response<()>, Box<dyn Side>),
+    Switched(Box<Response<Body>>, Box<dyn Side>),
 }
 
 impl Exchange {
@@ -108,7 +108,7 @@ impl Exchange {
     /// Goes on with the answer's body. `endpoint` is whose pool the connection goes to afterwards.
     pub fn into_received(self, head: Head, endpoint: u64) -> Received {
         let Self { mut connection, sending, sent, broken, .. } = self;
-        let Head { response, mut decoder, persists } = head;
+        let Head { mut response, mut decoder, persists } = head;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Connection { stream, input, .. } = connection;
             return Received::Switched(response, Box::new(Ahead::with(stream, input)));
@@ -117,13 +117,15 @@ impl Exchange {
         let source = if sent {
             if let Some(body) = take_whole(&mut decoder, &mut connection) {
                 connection.keep(endpoint, persists);
-                return Received::Response(response.map(|()| body));
+                *response.body_mut() = body;
+                return Received::Response(response);
             }
             Source::Whole { connection, endpoint, persists }
         } else {
             Source::split(connection, sending)
         };
-        Received::Response(response.map(|()| Body::boxed(Receiving::new(decoder, source))))
+        *response.body_mut() = Body::boxed(Receiving::new(decoder, source));
+        Received::Response(response)
     }
 }
 

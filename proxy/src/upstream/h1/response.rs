@@ -13,6 +13,7 @@ use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use stitch_net::Body;
 
 /// Largest head, in bytes and in fields.
 const MOST: (usize, usize) = (64 * 1024, 256);
@@ -20,7 +21,7 @@ const MOST: (usize, usize) = (64 * 1024, 256);
 /// The head of an answer, and what it says about what follows.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub response: Response<()>,
+    pub response: Box<Response<Body>>,
     pub decoder: Decoder,
     /// Whether the connection can carry another exchange afterwards.
     pub persists: bool,
@@ -59,7 +60,8 @@ pub(super) fn parse(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>,
         Ok(_) => return Err(ExchangeError::protocol("its headers are larger than 64 KiB")),
         Err(error) => return Err(ExchangeError::protocol(error.to_string())),
     };
-    let mut response = Response::new(());
+    // Boxed: it goes through many hands.
+    let mut response = Box::new(Response::new(Body::Empty));
     let code = parsed.code.unwrap_or_default();
     *response.status_mut() =
         StatusCode::from_u16(code).map_err(|error| ExchangeError::protocol(error.to_string()))?;
@@ -71,11 +73,13 @@ pub(super) fn parse(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>,
         response.extensions_mut().insert(reason);
     }
     let is_1_1 = parsed.version == Some(1);
-    let fields: SmallVec<[Field; 32]> = parsed
-        .headers
-        .iter()
-        .map(|header| [header.name.as_bytes(), header.value].map(|part| Span::of(part, input)))
-        .collect();
+    let mut fields: SmallVec<[Field; 32]> = SmallVec::new();
+    fields.extend(
+        parsed
+            .headers
+            .iter()
+            .map(|header| [header.name.as_bytes(), header.value].map(|part| Span::of(part, input))),
+    );
     let bytes = input.split_to(length).freeze();
     let framing = read_fields(&mut response, &bytes, &fields)?;
     let persists = framing.persists.unwrap_or(is_1_1) && (is_1_1 || !framing.chunked);
@@ -106,7 +110,7 @@ impl Framing {
 }
 
 fn read_fields(
-    response: &mut Response<()>,
+    response: &mut Response<Body>,
     bytes: &Bytes,
     fields: &[Field],
 ) -> Result<Framing, ExchangeError> {

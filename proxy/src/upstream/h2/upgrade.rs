@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use stitch_net::Body;
 use stitch_net::conn::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const SETTINGS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(5));
 
 /// What an upgrade comes to: the head of the answer, and the stream if it was a success.
-pub(in crate::upstream) type Upgraded = (Response<()>, Option<Box<dyn Side>>);
+pub(in crate::upstream) type Upgraded = (Box<Response<Body>>, Option<Box<dyn Side>>);
 
 /// Asks for an upgrade by an extended CONNECT.
 ///
@@ -40,7 +41,7 @@ pub(in crate::upstream) async fn upgrade(
     let mut send = send.ready().await?;
     let (answer, sink) = send.send_request(head, false)?;
     let (head, source) = answer.await?.into_parts();
-    let response = Response::from_parts(head, ());
+    let response = Box::new(Response::from_parts(head, Body::Empty));
     // A tunnel has a timer of its own, and is left when its client likes.
     place.finish();
     if !response.status().is_success() {
