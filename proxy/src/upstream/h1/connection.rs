@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
@@ -21,8 +21,8 @@ pub(crate) struct Connection {
     pub(super) stream: Wire,
     /// Read and not yet understood; empty between exchanges.
     pub(super) input: BytesMut,
-    /// For who waits, but not for ever. Kept from one exchange to the next: to put a timer off is
-    /// cheap, and a new one is not.
+    /// For who waits, but not for ever. Kept from one exchange to the next as it is: to be woken once
+    /// too early is cheaper than to put it off for each of them, and a new one is dearer still.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -59,9 +59,14 @@ impl Connection {
     /// Ready when that time has come.
     pub(super) fn poll_late(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if timer.deadline() != at {
+        if timer.deadline() > at || timer.is_elapsed() {
             timer.as_mut().reset(at);
         }
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() >= at {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(at);
         timer.as_mut().poll(cx)
     }
 
@@ -104,4 +109,32 @@ pub(super) fn fill<S: tokio::io::AsyncRead + Unpin>(
         input.reserve(room);
     }
     poll_read_buf(Pin::new(stream), cx, input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::time::Duration;
+    use stitch_net::conn::Socket;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kept_timer_ends_each_wait_at_its_own_time() {
+        let (socket, _peer) = tokio::net::UnixStream::pair().unwrap();
+        let mut connection = Connection::new(Wire::from(Socket::from(socket)));
+        let later = |millis| Instant::now() + Duration::from_millis(millis);
+        // How long each exchange may take, and whether it does.
+        for (millis, lasts) in
+            [(3000, true), (1000, false), (5000, true), (9000, false), (2000, true), (1, true)]
+        {
+            let at = later(millis);
+            if lasts {
+                poll_fn(|cx| connection.poll_late(at, cx)).await;
+                assert_eq!(Instant::now(), at, "{millis}");
+            } else {
+                let polled = poll_fn(|cx| Poll::Ready(connection.poll_late(at, cx))).await;
+                assert!(polled.is_pending(), "{millis}");
+            }
+        }
+    }
 }
