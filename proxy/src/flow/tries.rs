@@ -66,7 +66,9 @@ impl Bound {
 /// What is known of the tries so far.
 #[derive(Default)]
 struct SoFar {
-    /// The number of the latest attempt, from 1.
+    /// Attempts one after another, of which a hedge is none.
+    tries: u32,
+    /// The number of the latest attempt, from 1; a hedge has one of its own.
     attempt: u32,
     /// Endpoints that have been tried.
     endpoints: SmallVec<[u64; 4]>,
@@ -121,6 +123,7 @@ impl<'a> Tries<'a> {
         let mut so_far = SoFar::default();
         let mut now = self.began;
         loop {
+            so_far.tries += 1;
             so_far.attempt += 1;
             let mut permit = match self.permit(now) {
                 Ok(permit) => permit,
@@ -144,7 +147,9 @@ impl<'a> Tries<'a> {
                     };
                     let asked = Asked::of(self.proxy, call);
                     if let Some(hedge) = hedge {
-                        break 'tried Box::pin(self.race(aimed, hedge, asked, &mut so_far)).await;
+                        let tried = Box::pin(self.race(aimed, hedge, asked, &mut so_far)).await;
+                        call.record.attempts = so_far.attempt;
+                        break 'tried tried;
                     }
                     let attempt = self.attempt(asked, &aimed);
                     let result = attempt.make(&mut aimed.picked, &mut body).await;
@@ -152,7 +157,7 @@ impl<'a> Tries<'a> {
                 };
                 // A retry that is over makes room for the next one.
                 so_far.budget = None;
-                let Some(next) = self.next(&tried, so_far.attempt, replay, call) else {
+                let Some(next) = self.next(&tried, so_far.tries, replay, call) else {
                     return self.accept(tried, so_far.web, call);
                 };
                 tried.let_go();
@@ -321,6 +326,7 @@ impl<'a> Tries<'a> {
         let budget = self.budget()?;
         let now = Instant::now();
         let permit = self.permit(now).ok()?;
+        so_far.attempt += 1;
         let attempt = self.aim(permit, so_far, now).ok()?;
         if let Some(retries) = self.retries() {
             retries.state.hedged.fetch_add(1, Relaxed);
@@ -345,7 +351,7 @@ impl<'a> Tries<'a> {
     fn next(
         &self,
         tried: &Tried,
-        attempt: u32,
+        tries: u32,
         replay: Option<&Replay>,
         call: &Call,
     ) -> Option<Next> {
@@ -353,25 +359,25 @@ impl<'a> Tries<'a> {
         let Retries { settings, state } = retries;
         let outcome = tried.outcome();
         let request = &call.request;
-        let possible = attempt <= settings.retries
+        let possible = tries <= settings.retries
             && is_worth_another(&settings.on, outcome)
             && may_repeat(request.method(), request.headers(), settings.repeats_unsafe, outcome)
             && replay.is_none_or(Replay::is_whole);
         if !possible {
             return None;
         }
-        let wait = self.wait(tried, settings, attempt)?;
+        let wait = self.wait(tried, settings, tries)?;
         let budget = self.budget()?;
         state.retried.fetch_add(1, Relaxed);
         Some(Next { wait, budget })
     }
 
     /// How long to wait; `None` when there is not that much time.
-    fn wait(&self, tried: &Tried, settings: &Retry, attempt: u32) -> Option<Duration> {
+    fn wait(&self, tried: &Tried, settings: &Retry, tries: u32) -> Option<Duration> {
         let asked = tried.header(&RETRY_AFTER);
         let asked = asked.and_then(|value| retry_after(value, SystemTime::now()));
         let left = self.whole.map(|whole| whole.at.saturating_duration_since(Instant::now()));
-        let wait = asked.unwrap_or_else(|| backoff(settings.backoff, attempt, fastrand::f64()));
+        let wait = asked.unwrap_or_else(|| backoff(settings.backoff, tries, fastrand::f64()));
         (wait < left.unwrap_or(PATIENCE.max(settings.backoff.1))).then_some(wait)
     }
 

@@ -3,7 +3,7 @@
 use super::{ask, get, in_front_of, metric};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use stitch_kit::{Answer, Upstream};
+use stitch_kit::{Answer, Stitch, Upstream, wait_until};
 
 /// Every request with an odd number is slow.
 fn every_other_is_slow() -> Upstream {
@@ -17,13 +17,22 @@ fn every_other_is_slow() -> Upstream {
 #[test]
 fn a_read_that_takes_long_is_asked_again_and_the_first_answer_wins() {
     let upstream = every_other_is_slow();
-    let stitch = in_front_of(&upstream, "    retry: { hedge: { after: 100ms } }\n");
+    let stitch = Stitch::up(&format!(
+        "proxy: {{ access_log: {{ only: all }} }}\nservices:\n  users:\n    url: '{}'\n    \
+         retry: {{ hedge: {{ after: 100ms }} }}\n",
+        upstream.url()
+    ));
     let start = Instant::now();
     let answer = get(&stitch);
     assert_eq!((answer.status, answer.text().as_str()), (200, "quick"));
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(100) && took < Duration::from_secs(3), "{took:?}");
-    assert_eq!(upstream.requests().len(), 2);
+    let requests = upstream.requests();
+    let numbers: Vec<_> =
+        requests.iter().map(|request| request.header("x-stitch-attempt").unwrap()).collect();
+    assert_eq!(numbers, ["1", "2"]);
+    let told = || stitch.stderr().contains("attempts=2");
+    assert!(wait_until(Duration::from_secs(5), told), "{}", stitch.stderr());
     for outcome in ["\"hedged\"", "\"hedge_won\""] {
         assert!(metric(&stitch, "stitch_retries_total", &[outcome]).eq(&1.0), "{outcome}");
     }
