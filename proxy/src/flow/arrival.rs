@@ -186,6 +186,7 @@ impl Ongoing {
         request: Request<Body>,
         peer: Option<Arc<Peer>>,
     ) -> Box<Self> {
+        // Written where it stays, which `Box::new` does not do.
         let place = Box::new_uninit();
         let call = Call::arrive(snapshot, request, peer);
         Box::write(place, Self { call, proxy: proxy.clone() })
