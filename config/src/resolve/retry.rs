@@ -24,16 +24,22 @@ pub(super) fn resolve(
         }
         OrOff::On(ShortOr::Long(raw)) => raw,
     };
-    if !raw.has("retries") && !raw.has("hedge") {
-        let what = match raw.has("budget") {
-            true => "a budget without retries does nothing",
-            false => "\"retry\" says neither how often nor when to hedge",
-        };
-        cx.push(spot.error(what).hint("add retries: 3, or hedge: { after: p95 }"));
+    let retries = raw.retries.as_ref().map_or(0, |retries| at_most(cx, retries, "retries"));
+    let what = match (retries, raw.has("hedge")) {
+        (0, false) if raw.has("budget") => Some("a budget without retries does nothing"),
+        (0, false) if !raw.has("retries") => {
+            Some("\"retry\" says neither how often nor when to hedge")
+        }
+        _ => None,
+    };
+    if let Some(what) = what {
+        cx.push(
+            spot.error(what)
+                .hint("add retries: 3, or hedge: { after: p95 }; write retry: none for neither"),
+        );
         return Setting::Off;
     }
     let hedge = raw.hedge.and_then(|hedge| self::hedge(cx, hedge.value));
-    let retries = raw.retries.map_or(0, |retries| at_most(cx, &retries, "retries"));
     if retries == 0 && hedge.is_none() {
         return Setting::Off;
     }
