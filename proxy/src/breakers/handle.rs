@@ -110,9 +110,9 @@ impl Breaker {
 
     /// Everything there is to show.
     pub fn view(&self, now: Instant) -> BreakerView {
-        let reading = self.with(|machine, changes| machine.read(now, changes));
-        let shown = &mut self.lock().shown;
-        BreakerView::new(self.id.clone(), self.service.clone(), reading, shown, now)
+        let mut inner = self.lock();
+        let reading = self.act(&mut inner, |machine, changes| machine.read(now, changes));
+        BreakerView::new(self.id.clone(), self.service.clone(), reading, &mut inner.shown, now)
     }
 
     /// Hands the numbers to the metrics facade; called before they are scraped.
@@ -151,11 +151,14 @@ impl Breaker {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Machine, &mut Changes) -> T) -> T {
-        let mut inner = self.lock();
+        self.act(&mut self.lock(), act)
+    }
+
+    fn act<T>(&self, inner: &mut Inner, act: impl FnOnce(&mut Machine, &mut Changes) -> T) -> T {
         let mut changes = Changes::new();
         let out = act(&mut inner.machine, &mut changes);
         if !changes.is_empty() {
-            self.tell(&mut inner, changes);
+            self.tell(inner, changes);
         }
         out
     }
