@@ -423,9 +423,12 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// No further attempt can be made.
+/// No further attempt can be made. Who answers in its place gets the request as it came.
 fn given_up(failure: Box<Failure>, web: Option<Web>, call: &mut Call) -> Answered {
-    Ok(Answer::by_stitch(real::unbridge(web, Err(failure), call)?))
+    if let Some(web) = web {
+        web.restore(call.request.headers_mut());
+    }
+    Err(failure)
 }
 
 /// A request with the same head.

@@ -76,8 +76,8 @@ impl Limits {
     }
 }
 
-/// Sends a request and waits for the head of its answer. The body is taken: it is lent, so that it is
-/// not kept here besides.
+/// Sends a request and waits for the head of its answer. Takes the body out of its place: one that
+/// was handed over would be kept in this future as well.
 ///
 /// # Errors
 /// See [`SendError`]. Dropping the future closes the connection that it used, or cancels its

@@ -73,13 +73,10 @@ pub(super) fn parse(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>,
         response.extensions_mut().insert(reason);
     }
     let is_1_1 = parsed.version == Some(1);
+    let span = |part: &[u8]| Span::of(part, input);
+    // Filled where it stays; what is collected is copied.
     let mut fields: SmallVec<[Field; 32]> = SmallVec::new();
-    fields.extend(
-        parsed
-            .headers
-            .iter()
-            .map(|header| [header.name.as_bytes(), header.value].map(|part| Span::of(part, input))),
-    );
+    fields.extend(parsed.headers.iter().map(|one| [span(one.name.as_bytes()), span(one.value)]));
     let bytes = input.split_to(length).freeze();
     let framing = read_fields(&mut response, &bytes, &fields)?;
     let persists = framing.persists.unwrap_or(is_1_1) && (is_1_1 || !framing.chunked);
